@@ -1,0 +1,59 @@
+# `make demo` and `make test` set themselves up; everything else assumes nothing more than they do.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help demo test unit interop check lint format proto bench peers image clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@echo "setting up $(VENV) (once, about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.installed ## back up, destroy and restore a volume through the real plugin; ARGS=--keep keeps the repository
+	@$(BIN)/velero-py demo $(ARGS)
+
+test: check unit interop ## set up and run every test this machine's peers allow (REQUIRE_PEERS=1: a missing peer fails)
+
+unit: $(VENV)/.installed
+	$(BIN)/pytest tests/unit --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
+
+interop: $(VENV)/.installed peers
+	$(BIN)/pytest tests/interop $(ARGS)
+
+check: $(VENV)/.installed lint ## formatting, lint, layer contracts, types
+
+lint: $(VENV)/.installed ## the same as check, without tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(VENV)/.installed ## rewrite the sources in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: $(VENV)/.installed ## regenerate velero_py_plugin/_pb from proto/
+	$(BIN)/python -m proto.generate
+
+bench: $(VENV)/.installed peers ## speed and memory, side by side with kopia
+	$(BIN)/python -m tests.bench $(ARGS)
+
+peers: ## build the real peers (kopia, Velero's plugin client) where Go is present
+	@tests/peers/build.sh
+
+image: ## build the plugin and mover image (needs a container engine)
+	docker build --tag velero-py-plugin:dev .
+
+clean: ## remove everything that was generated
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
