@@ -1,5 +1,7 @@
 """The root of every error this project raises on purpose.
 
+The tree::
+
     Error
     ├─ TemporaryError   the same call may succeed later; says after how many seconds to try again
     └─ PermanentError   trying again changes nothing until a person changes something

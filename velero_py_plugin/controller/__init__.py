@@ -1,1 +1,1 @@
-""""""
+"""The controller process: reconciles DataUpload, DataDownload and BackupRepository objects."""

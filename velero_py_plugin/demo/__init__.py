@@ -1,1 +1,1 @@
-""""""
+"""``velero-py demo``: backup, disaster and restore on embedded servers."""

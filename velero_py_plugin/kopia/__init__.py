@@ -1,1 +1,1 @@
-""""""
+"""Kopia's repository format as a library."""

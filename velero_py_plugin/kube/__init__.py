@@ -1,1 +1,1 @@
-""""""
+"""A small Kubernetes API client for any resource type."""

@@ -1,1 +1,1 @@
-""""""
+"""The mover process: moves one volume and exits."""

@@ -1,1 +1,1 @@
-""""""
+"""Velero's plugin protocol: author classes in, go-plugin process out."""
