@@ -2,7 +2,7 @@
 
 The tree::
 
-    Error
+    Error (never raised itself)
     ├─ TemporaryError   the same call may succeed later; says after how many seconds to try again
     └─ PermanentError   trying again changes nothing until a person changes something
 
