@@ -1,0 +1,1 @@
+"""The protocol's message definitions, and the program that turns them into Python (``make proto``)."""
