@@ -56,7 +56,7 @@ class MoverResult:
         files: Regular files in the volume.
         seconds: Wall time of the move.
         reason: Stable code of the failure, empty on success.
-        message: One sentence a person can act on, empty on success.
+        message: One sentence a person can act on; on success empty, or what could not be carried over.
         temporary: Whether trying again may help.
     """
 

@@ -14,7 +14,8 @@ The tree::
     ├─ StorageUnavailableError   the store does not answer or fails for now (temporary)
     ├─ SnapshotNotFoundError     no such snapshot, or no such path in it
     ├─ SourceError               a source file or folder cannot be read
-    └─ TargetError               a restore target cannot be written, or is not empty
+    ├─ TargetError               a restore target cannot be written, or is not empty
+    └─ CanceledError             the caller asked to stop
 """
 
 from __future__ import annotations
@@ -100,3 +101,9 @@ class TargetError(RepositoryError):
     """A file or folder cannot be restored where it was to go."""
 
     reason: ClassVar[str] = "TargetNotWritable"
+
+
+class CanceledError(RepositoryError):
+    """The caller asked to stop; nothing was committed."""
+
+    reason: ClassVar[str] = "Canceled"

@@ -1,0 +1,1 @@
+"""Labelled JSON documents: snapshots, policies, maintenance parameters."""

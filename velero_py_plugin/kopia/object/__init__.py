@@ -1,0 +1,1 @@
+"""Streams of bytes made of contents: writing, indirect indexes, reading."""

@@ -1,0 +1,1 @@
+"""Snapshots of folders: directory objects, snapshot manifests, upload and restore."""
