@@ -1,0 +1,1 @@
+"""One gRPC service per plugin kind: protobuf in, action called, protobuf out."""
