@@ -1,0 +1,3 @@
+from velero_py_plugin.cli import main
+
+main()
