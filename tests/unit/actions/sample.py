@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from velero_py_plugin.api.names import data_download_operation_id, data_upload_operation_id
+
 BACKUP_UID = "0f3c8a52-2b1e-4c55-9a27-4d0a4c3b7f10"
 CLAIM_UID = "91aa2f0e-6d07-4d7a-8a4e-3f1f5a1f9e55"
 RESTORE_UID = "5b8d7c66-0d5f-4fd2-9b58-2a3a0e0f6c11"
@@ -159,6 +161,17 @@ RESULT: dict[str, Any] = {
     "snapshotID": "3f0a",
     "sourceNamespace": "app",
 }
+
+
+def owned(move: dict[str, Any], owner: dict[str, Any]) -> dict[str, Any]:
+    """UPLOAD or DOWNLOAD as a Backup or Restore in a cluster owns it."""
+    uid = owner["metadata"]["uid"]
+    kind = owner["kind"].lower()
+    operation_id = (data_upload_operation_id if kind == "backup" else data_download_operation_id)(uid, CLAIM_UID)
+    move = changed(move, f"metadata / labels / velero.io/{kind}-uid", uid)
+    move = changed(move, "metadata / labels / velero.io/async-operation-id", operation_id)
+    move["metadata"]["ownerReferences"][0]["uid"] = uid
+    return move
 
 
 def changed(item: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
