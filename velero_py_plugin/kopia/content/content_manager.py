@@ -114,6 +114,10 @@ class ContentManager:
             ids.content_id_of_key(entry.key) for entry in self._indexes.table.with_prefix(prefix) if not entry.deleted
         ]
 
+    def count(self) -> int:
+        """How many contents the committed index has, deleted ones included."""
+        return len(self._indexes.table)
+
     def read(self, content_id: str) -> bytes:
         """Reads a content.
 
