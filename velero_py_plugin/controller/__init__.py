@@ -1,1 +1,4 @@
-"""The controller process: reconciles DataUpload, DataDownload and BackupRepository objects."""
+"""Fulfils DataUploads and DataDownloads: watches them, exposes volumes, starts movers, publishes status.
+
+No volume byte passes through this process.
+"""

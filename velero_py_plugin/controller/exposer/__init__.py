@@ -1,0 +1,1 @@
+"""Makes one volume reachable for one mover, and runs that mover."""
