@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -131,12 +131,8 @@ def test_a_snapshot_keeps_everything_a_file_system_does(kube: KubeClient, csi: D
     os.mkfifo(source / "pipe")
     with open(source / "hole", "wb") as file:
         file.truncate(1 << 30)
-    attributes = 0
-    try:
+    with contextlib.suppress(OSError):  # a tmpfs before Linux 6.6 has no such attributes
         os.setxattr(source / "b", "user.colour", b"red")
-        attributes = 1
-    except OSError as error:
-        assert error.errno == errno.ENOTSUP  # a tmpfs before Linux 6.6
     os.utime(source / "folder", ns=(0, 5_000_000_000))
     (source / "folder").chmod(0o550)
     body = {
@@ -160,7 +156,7 @@ def test_a_snapshot_keeps_everything_a_file_system_does(kube: KubeClient, csi: D
     assert (target / "dangling").readlink() == Path("nowhere")
     assert stat.S_ISFIFO((target / "pipe").lstat().st_mode)
     assert (target / "hole").lstat().st_blocks < 100
-    assert len(os.listxattr(target / "folder" / "a")) == attributes
+    assert os.listxattr(target / "folder" / "a") == os.listxattr(source / "folder" / "a")
     kube.delete(VOLUME_SNAPSHOT, "snap", "app")
     csi.settle()
     assert not target.exists()
