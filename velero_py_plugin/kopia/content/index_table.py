@@ -33,10 +33,13 @@ class IndexTable:
         if len({part.keys.shape[1] for part in parts}) > 1:
             raise errors.CorruptRepositoryError("the repository's indexes have content ids of different lengths")
         self._columns = _merge(parts, deletion_watermark) if parts else None
+        self._ranges: dict[int, tuple[int, npt.NDArray[np.uint64]]] = {}
         if self._columns is not None:
             # Prefixes sort first, so that contents of one prefix are one range, searched by their first eight bytes.
-            self._prefixes = self._columns.keys[:, 0].copy()
-            self._words = _words(self._columns.keys[:, 1:])[0]
+            words = _words(self._columns.keys[:, 1:])[0]
+            numbers, starts = np.unique(self._columns.keys[:, 0], return_index=True)
+            for number, low, high in zip(numbers, starts, [*starts[1:], len(words)], strict=True):
+                self._ranges[int(number)] = int(low), words[low:high]
 
     def __len__(self) -> int:
         return len(self._columns) if self._columns is not None else 0
@@ -44,27 +47,24 @@ class IndexTable:
     def find(self, key: bytes) -> Entry | None:
         """Looks a content up; deleted ones are found too."""
         columns = self._columns
-        if columns is None:
+        low, words = self._ranges.get(key[0], (0, None))
+        if columns is None or words is None:
             return None
-        low = int(np.searchsorted(self._prefixes, key[0], "left"))
-        high = int(np.searchsorted(self._prefixes, key[0], "right"))
         word = np.uint64(int.from_bytes(key[1:9].ljust(8, b"\0"), "big"))
-        row = low + int(np.searchsorted(self._words[low:high], word))
-        while row < high and self._words[row] == word:
-            if columns.keys[row].tobytes() == key:
-                return columns.entry(row)
+        row = int(words.searchsorted(word))
+        while row < len(words) and words[row] == word:
+            if columns.keys[low + row].tobytes() == key:
+                return columns.entry(low + row)
             row += 1
         return None
 
     def with_prefix(self, prefix: str) -> list[Entry]:
         """Lists the contents of one prefix, deleted ones included; ``""`` lists file data."""
         columns = self._columns
-        if columns is None:
+        low, words = self._ranges.get(ord(prefix) if prefix else 0, (0, None))
+        if columns is None or words is None:
             return []
-        number = ord(prefix) if prefix else 0
-        low = int(np.searchsorted(self._prefixes, number, "left"))
-        high = int(np.searchsorted(self._prefixes, number, "right"))
-        return [columns.entry(row) for row in range(low, high)]
+        return [columns.entry(row) for row in range(low, low + len(words))]
 
 
 def _words(keys: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint64]]:
