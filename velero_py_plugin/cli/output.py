@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 import orjson
-from rich import box, console, progress, table
+from rich import console, progress
 
 from velero_py_plugin.kopia.snapshot import progress as kopia_progress
 
@@ -29,13 +29,14 @@ def show_json(value: Any) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[str] = frozenset()) -> None:
-    """Prints rows under headings; columns named in ``right`` are aligned right."""
-    grid = table.Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        grid.add_column(column, justify="right" if column in right else "left", no_wrap=True)
-    for row in rows:
-        grid.add_row(*row)
-    console.Console(soft_wrap=True).print(grid)
+    """Prints rows under headings, whole whatever the terminal's width; columns named in ``right`` align right."""
+    widths = [max(len(cell) for cell in cells) for cells in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        cells = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, cell, width in zip(columns, row, widths, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
 
 
 def human_bytes(count: float) -> str:
