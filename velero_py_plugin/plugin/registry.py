@@ -139,10 +139,15 @@ def check_name(name: str) -> None:
         InvalidActionError: The name breaks these rules.
     """
     prefix, _, rest = name.partition("/")
-    if not (_SUBDOMAIN.fullmatch(prefix) and len(prefix) <= _SUBDOMAIN_LIMIT):
+    if not is_dns_subdomain(prefix):
         raise InvalidActionError(f"{name!r} does not begin with a domain name of lower-case letters and a slash")
     if not (_NAME.fullmatch(rest) and len(rest) <= _NAME_LIMIT):
         raise InvalidActionError(
             f"{name!r} does not end, after its one slash, with 1 to {_NAME_LIMIT} letters, digits, dots, dashes or "
             "underscores that begin and end with a letter or digit"
         )
+
+
+def is_dns_subdomain(text: str) -> bool:
+    """Whether the text is a DNS-1123 subdomain, as Kubernetes understands it."""
+    return len(text) <= _SUBDOMAIN_LIMIT and _SUBDOMAIN.fullmatch(text) is not None

@@ -28,7 +28,24 @@ logger = logging.getLogger(__name__)
 
 
 def serve(actions: Mapping[str, Callable[[], Any]], *, argv: Sequence[str] | None = None) -> None:
-    """See ``velero_py_plugin.plugin.serve``."""
+    """Serves actions to the Velero server that started this process, until it wants the process to end.
+
+    To be called once, from the main thread, as the last thing a plugin's program does: the process ends in here, with
+    status 0 when Velero asked for it. From the call on, everything this process says becomes lines of Velero's log:
+    records of the ``logging`` module, uncaught exceptions, Python's warnings, and whatever is printed, by subprocesses
+    as well. A subprocess that an action starts must not outlive the call that started it.
+
+    Args:
+        actions: Full names, such as ``example.io/annotate``, and for each a subclass of a kind, or a
+            ``functools.partial`` of one. Velero runs the actions of one kind in this order. An action is made when it
+            is first called.
+        argv: The command line, beginning with the path Velero executed; ``sys.argv`` when None.
+
+    Raises:
+        SystemExit: Status 1, because the program was not started by Velero.
+        InvalidActionError: A name breaks Velero's rules, or a value is not an action.
+        SocketPathTooLongError: The temporary directory's name leaves no room for a socket.
+    """
     parent = os.getppid()
     command, *arguments = sys.argv if argv is None else argv
     if not cookie_matches(os.environ, *COOKIE):
