@@ -75,7 +75,9 @@ class Sharding:
         limit = document.get("maxNonShardedLength", 0)
         if not _is_length(limit):
             raise _damaged("maxNonShardedLength is not a number of characters")
-        overrides = document.get("overrides") or []
+        overrides = document.get("overrides")
+        if overrides is None:
+            overrides = []
         if not isinstance(overrides, list):
             raise _damaged("overrides is not a list")
         return cls(_parse_lengths(document.get("default")), limit, tuple(_parse_override(entry) for entry in overrides))
