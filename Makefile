@@ -7,15 +7,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test unit interop check lint format proto bench peers image clean
+.PHONY: help demo test unit interop check lint format proto bench peers lock image clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements-dev.lock pyproject.toml
 	@echo "setting up $(VENV) (once, about a minute)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -50,6 +50,10 @@ bench: $(VENV)/.installed peers ## speed and memory, side by side with kopia
 
 peers: ## build the real peers (kopia, Velero's plugin client) where Go is present
 	@tests/peers/build.sh
+
+lock: $(VENV)/.installed ## resolve the dependencies of pyproject.toml anew into the two lock files
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate --all-extras -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 image: ## build the plugin and mover image (needs a container engine)
 	docker build --tag velero-py-plugin:dev .
