@@ -9,6 +9,7 @@ zeros. Source: kopia-written directories of v0.16.0 and v0.23.1 (built with Go >
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from typing import Any, Final
 
@@ -24,10 +25,8 @@ _ESCAPES: Final = {
     "\u2029".encode(): b"\\u2029",
 }
 _TO_ESCAPE: Final = re.compile(b"|".join(_ESCAPES))
-# Stands for a byte that is not UTF-8: a surrogate is what os.fsdecode leaves there, and orjson refuses surrogates.
+# What os.fsdecode leaves for a byte that is not UTF-8; orjson refuses it.
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_PLACEHOLDER: Final = "\U0010fffd\U0010fffe"
-_REPLACED: Final = b"\\ufffd"
 
 
 def dumps(value: Any) -> bytes:
@@ -35,7 +34,8 @@ def dumps(value: Any) -> bytes:
     try:
         text = orjson.dumps(value)
     except TypeError:
-        text = orjson.dumps(_replace_surrogates(value)).replace(_PLACEHOLDER.encode(), _REPLACED)
+        plain = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = _SURROGATE.sub(r"\\ufffd", plain).encode()
     return _TO_ESCAPE.sub(lambda match: _ESCAPES[match[0]], text)
 
 
@@ -55,20 +55,10 @@ def loads(data: bytes, what: str) -> Any:
         raise errors.CorruptRepositoryError(f"{what} is not valid JSON: {error}") from error
 
 
-def _replace_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return _SURROGATE.sub(_PLACEHOLDER, value)
-    if isinstance(value, dict):
-        return {_replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_replace_surrogates(item) for item in value]
-    return value
-
-
 _SECONDS_PER_DAY: Final = 86400
 _EPOCH_ORDINAL: Final = datetime.date(1970, 1, 1).toordinal()
 _TIME: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))\Z", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)T([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))\Z", re.ASCII
 )
 
 
