@@ -6,7 +6,7 @@ COPY requirements.lock pyproject.toml README.md LICENSE ./
 COPY velero_py_plugin ./velero_py_plugin
 RUN python -m venv /opt/velero-py \
  && /opt/velero-py/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
- && /opt/velero-py/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+ && /opt/velero-py/bin/pip install --no-cache-dir --no-deps .
 
 FROM docker.io/library/python:3.11-slim-bookworm
 COPY --from=build /opt/velero-py /opt/velero-py
