@@ -168,13 +168,14 @@ class Transport:
             status = json.loads(text)
         except ValueError:
             status = None
-        if isinstance(status, dict) and status.get("kind") == "Status":
-            return errors.from_status(response.status, status, server=self.server)
-        if response.status == 404:
+        if not isinstance(status, dict) or status.get("kind") != "Status":
+            status = {}
+        if response.status == 404 and not (status.get("details") or {}).get("name"):
+            # Not an object is missing but the path: a Status without a name for built-in groups, else plain text.
             return errors.TypeNotServedError(
                 f"The API server {self.server} does not serve {request.path}: is a CustomResourceDefinition missing?"
             )
-        return errors.from_status(response.status, {}, server=self.server)
+        return errors.from_status(response.status, status, server=self.server)
 
     def _object(self, text: bytes) -> dict[str, Any]:
         try:

@@ -120,8 +120,8 @@ def _claim(new: dict[str, Any], old: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _claim_spec_core(spec: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a claim's spec may not change: all but the size, and the volume while it has none."""
-    free = {"resources"} | (set() if old.get("volumeName") else {"volumeName"})
+    """What of a claim's spec may not change: all but the size, and the volume and storage class once they are set."""
+    free = {"resources"} | {field for field in ("volumeName", "storageClassName") if not old.get(field)}
     return {key: value for key, value in spec.items() if key not in free}
 
 

@@ -58,7 +58,7 @@ class Handler:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answers one request."""
         path, query = request.path, request.query
-        method = "WATCH" if request.method == "GET" and query.get("watch") in ("true", "1") else request.method
+        method = "WATCH" if request.method == "GET" and _true(query, "watch") else request.method
         fault = self._faults.take(method, path)
         try:
             if fault is not None and fault.status:
@@ -86,10 +86,10 @@ class Handler:
         match = _NAMESPACE_PATH.match(path) or _RESOURCE_PATH.match(path)
         served = _served(match) if match else None
         if match is None or served is None:
-            return web.Response(status=404, text="404 page not found\n")
+            raise _no_path(path)
         parts = match.groupdict()
         namespace, name = parts.get("namespace") or "", parts.get("name") or ""
-        self._check(served, namespace, name, parts.get("subresource") or "", method, query)
+        self._check(path, served, namespace, name, parts.get("subresource") or "", method, query)
         if method == "WATCH" and not name:
             return await self._watch(request, served, namespace, query)
         if method == "GET" and not name:
@@ -99,23 +99,31 @@ class Handler:
         return self._single(request, served, (namespace, name), parts.get("subresource") or "", body)
 
     def _check(
-        self, served: ServedType, namespace: str, name: str, subresource: str, method: str, query: Mapping[str, str]
+        self,
+        path: str,
+        served: ServedType,
+        namespace: str,
+        name: str,
+        subresource: str,
+        method: str,
+        query: Mapping[str, str],
     ) -> None:
         """Refuses paths, methods and parameters that are not served."""
         resource_type = served.resource
-        if namespace and not resource_type.namespaced:
-            raise _no_path()
+        if bool(namespace) != resource_type.namespaced and (namespace or name):
+            raise _no_path(path)
         if subresource and not (subresource == "status" and resource_type.status_subresource):
             if resource_type.plural == "pods" and subresource in _POD_SUBRESOURCES:
                 raise status.not_implemented(f"pods/{subresource}")
-            raise _no_path()
-        if resource_type.namespaced and not namespace and (name or method == "POST"):
-            raise _no_path() if name else status.method_not_allowed()
+            # A real server, too, answers as if the custom resource itself did not exist.
+            raise _no_path(path) if served.schema is None else status.not_found(resource_type, name)
         allowed = {"GET", "PUT", "PATCH", "DELETE"} if name else {"GET", "WATCH", "POST"}
         if subresource:
             allowed = {"GET", "PUT", "PATCH"}
-        if served.verbs is not SERVED[0].verbs:
+        if "create" not in served.verbs:
             allowed &= {"GET", "WATCH"}
+        if method == "POST" and resource_type.namespaced and not namespace:
+            raise _no_path(path) if served.schema is not None else status.method_not_allowed()
         if method not in allowed and not (method == "WATCH" and name):
             raise status.method_not_allowed()
         if query.get("dryRun"):
@@ -185,8 +193,17 @@ def _document(path: str) -> Mapping[str, Any] | None:
     return None
 
 
-def _no_path() -> status.ApiError:
-    return status.ApiError(404, "NotFound", "the server could not find the requested resource")
+def _true(query: Mapping[str, str], name: str) -> bool:
+    return query.get(name, "false").lower() not in ("false", "0")
+
+
+def _no_path(path: str) -> Exception:
+    """404: built-in groups answer with a Status, everything else with a line of text."""
+    match = _RESOURCE_PATH.match(path)
+    groups = {served.resource.group for served in SERVED if served.schema is None}
+    if match and (match["group"] or "") in groups:
+        return status.ApiError(404, "NotFound", "the server could not find the requested resource")
+    return web.HTTPNotFound(text="404 page not found\n")
 
 
 async def _body(request: web.Request) -> Any:

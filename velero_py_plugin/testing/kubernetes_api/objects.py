@@ -75,7 +75,8 @@ class Objects:
         for field in (*_SERVER_FIELDS, "managedFields", "selfLink"):
             meta.pop(field, None)
         if meta.pop("resourceVersion", None):
-            raise status.bad_request("resourceVersion should not be set on objects to be created")
+            # The store itself refuses it, too late for a proper reason.
+            raise status.ApiError(500, "", "resourceVersion should not be set on objects to be created")
         self._name(served, namespace, meta)
         self._check_namespace(served, namespace, meta["name"])
         if served.resource.status_subresource:
@@ -116,7 +117,11 @@ class Objects:
             )
         uid = meta.get("uid")
         if uid and uid != current["metadata"]["uid"]:
-            raise _uid_conflict(served, key, uid, current)
+            raise status.conflict(
+                served.resource,
+                key[1],
+                f"Precondition failed: UID in precondition: {uid}, UID in object meta: {current['metadata']['uid']}",
+            )
         return self._update(served, key, current, new, subresource)
 
     def patch(self, served: ServedType, key: Key, content_type: str, body: Any, subresource: str) -> Object:
@@ -134,11 +139,11 @@ class Objects:
                 raise status.bad_request("a merge patch is an object")
             patched = patch.merge(current, body)
         else:
+            if not isinstance(body, list) or not all(isinstance(operation, dict) for operation in body):
+                raise status.bad_request("a JSON patch is a list of operations")
             try:
                 patched = patch.apply(current, body)
             except patch.PatchError as error:
-                raise status.bad_request(str(error)) from error
-            except patch.PatchFailedError as error:
                 # The server words it like this, and gives no details.
                 raise status.ApiError(
                     422, "Invalid", f"the server rejected our request due to an error in our request: {error}"
@@ -154,15 +159,10 @@ class Objects:
             raise status.not_implemented("deletion other than in the background")
         current = self.read(served, key)
         wanted = options.get("preconditions") or {}
-        if wanted.get("uid") not in (None, current["metadata"]["uid"]):
-            raise _uid_conflict(served, key, wanted["uid"], current)
-        if wanted.get("resourceVersion") not in (None, current["metadata"]["resourceVersion"]):
-            raise status.conflict(
-                served.resource,
-                key[1],
-                f"Precondition failed: ResourceVersion in precondition: {wanted['resourceVersion']}, "
-                f"ResourceVersion in object meta: {current['metadata']['resourceVersion']}",
-            )
+        for field, label in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+            found = current["metadata"][field]
+            if wanted.get(field) not in (None, found):
+                raise status.precondition_failed(served.resource, key[1], label, wanted[field], found)
         grace = _grace_seconds(served, current, options)
         if grace == 0 and not current["metadata"].get("finalizers") and served.resource != resource.NAMESPACE:
             return self._deleted(served, self._store.remove(served, key))
@@ -269,20 +269,31 @@ def _decoded(served: ServedType, body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise status.bad_request("the object provided is not a JSON object")
     new = copy.deepcopy(body)
-    expected = {"apiVersion": resource_type.api_version, "kind": resource_type.kind}
-    for field, value in expected.items():
-        if served.schema is None:
-            new.setdefault(field, value)  # built-in types are decoded by what the URL says
-        if new.get(field) != value:
-            raise status.bad_request(
-                f"the {field} in the data ({new.get(field) or ''}) does not match the expected {field} ({value})"
-            )
+    if served.schema is None:  # built-in types are decoded by what the URL says
+        new.setdefault("apiVersion", resource_type.api_version)
+        new.setdefault("kind", resource_type.kind)
+    if not new.get("kind"):
+        raise status.bad_request("Object 'Kind' is missing")
+    if new.get("apiVersion") != resource_type.api_version:
+        raise status.bad_request(
+            f"the API version in the data ({new.get('apiVersion') or ''}) does not match the expected API version "
+            f"({resource_type.api_version})"
+        )
+    for field in ("labels", "annotations"):
+        texts = (new.get("metadata") or {}).get(field)
+        if isinstance(texts, dict):  # null decodes to the empty string
+            texts.update({key: "" for key, value in texts.items() if value is None})
     problem = metadata.type_problem(new.setdefault("metadata", {}))
     if problem:
         raise status.bad_request(f"the object provided is unrecognized: {problem}")
     for field in ("labels", "annotations", "finalizers", "ownerReferences"):
         if not new["metadata"].get(field):
             new["metadata"].pop(field, None)
+    if new["kind"] != resource_type.kind:
+        problem = f'kind: Invalid value: "{new["kind"]}": must be {resource_type.kind}'
+        if served.schema is None:
+            raise status.bad_request(problem)
+        raise status.invalid(resource_type, str(new["metadata"].get("name")), [problem])
     return new
 
 
@@ -296,14 +307,6 @@ def _deletable(served: ServedType, meta: Mapping[str, Any]) -> bool:
     """Whether nothing holds an object that is being deleted; a namespace waits for its content."""
     held = meta.get("finalizers") or meta.get("deletionGracePeriodSeconds") or served.resource == resource.NAMESPACE
     return "deletionTimestamp" in meta and not held
-
-
-def _uid_conflict(served: ServedType, key: Key, uid: str, current: Object) -> status.ApiError:
-    return status.conflict(
-        served.resource,
-        key[1],
-        f"Precondition failed: UID in precondition: {uid}, UID in object meta: {current['metadata']['uid']}",
-    )
 
 
 def _grace_seconds(served: ServedType, current: Object, options: Mapping[str, Any]) -> int:

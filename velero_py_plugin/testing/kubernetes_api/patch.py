@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 class PatchError(Exception):
-    """The patch is malformed."""
-
-
-class PatchFailedError(Exception):
-    """The patch is well formed and does not fit the document: a missing path, or a ``test`` that is not met."""
+    """The patch cannot be applied to the document: a missing path, a ``test`` that is not met, a bad operation."""
 
 
 def merge(document: Any, patch: Any) -> Any:
@@ -28,30 +24,25 @@ def merge(document: Any, patch: Any) -> Any:
     return result
 
 
-def apply(document: Any, operations: Any) -> Any:
+def apply(document: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
     """Applies a JSON patch; neither argument is changed.
 
     Raises:
-        PatchError: An operation is malformed.
-        PatchFailedError: An operation does not fit the document.
+        PatchError: An operation cannot be applied.
     """
-    if not isinstance(operations, list):
-        raise PatchError("a JSON patch is a list of operations")
     holder = [copy.deepcopy(document)]  # the whole document is the holder's only item, so that it can be replaced
     for operation in operations:
         _apply_one(holder, operation)
     return holder[0]
 
 
-def _apply_one(holder: list[Any], operation: Any) -> None:
-    if not isinstance(operation, dict):
-        raise PatchError("an operation of a JSON patch is an object")
+def _apply_one(holder: list[Any], operation: Mapping[str, Any]) -> None:
     name, path = operation.get("op"), _pointer(operation.get("path"))
     if name in ("add", "replace", "test") and "value" not in operation:
         raise PatchError(f'operation "{name}" has no value')
     if name == "test":
         if not _equal(_get(holder, path), operation["value"]):
-            raise PatchFailedError(f"testing path {operation['path']} failed")
+            raise PatchError(f"testing path {operation['path']} failed")
     elif name == "add":
         _add(holder, path, copy.deepcopy(operation["value"]))
     elif name == "replace":
@@ -64,7 +55,7 @@ def _apply_one(holder: list[Any], operation: Any) -> None:
     elif name == "move":
         source = _pointer(operation.get("from"))
         if path[: len(source)] == source and path != source:
-            raise PatchFailedError("a value cannot be moved into itself")
+            raise PatchError("a value cannot be moved into itself")
         value = _get(holder, source)
         _remove(holder, source)
         _add(holder, path, value)
@@ -87,7 +78,7 @@ def _get(holder: list[Any], path: Sequence[str]) -> Any:
         elif isinstance(value, list):
             value = value[_index(step, len(value) - 1)]
         else:
-            raise PatchFailedError(f"there is nothing at {'/'.join(path[1:])}")
+            raise PatchError(f"there is nothing at {'/'.join(path[1:])}")
     return value
 
 
@@ -101,7 +92,7 @@ def _add(holder: list[Any], path: Sequence[str], value: Any) -> None:
     elif isinstance(parent, list):
         parent.insert(len(parent) if last == "-" else _index(last, len(parent)), value)
     else:
-        raise PatchFailedError(f"{'/'.join(path[1:-1])} is neither an object nor a list")
+        raise PatchError(f"{'/'.join(path[1:-1])} is neither an object nor a list")
 
 
 def _remove(holder: list[Any], path: Sequence[str]) -> None:
@@ -115,7 +106,7 @@ def _remove(holder: list[Any], path: Sequence[str]) -> None:
 
 def _index(text: str, largest: int) -> int:
     if not text.isascii() or not text.isdigit() or (text != "0" and text.startswith("0")) or int(text) > largest:
-        raise PatchFailedError(f"{text!r} is not an index of the list")
+        raise PatchError(f"{text!r} is not an index of the list")
     return int(text)
 
 

@@ -61,8 +61,12 @@ def list_objects(store: Store, scope: Scope, query: Mapping[str, str]) -> dict[s
     revision, after = store.revision, ("", "")
     if query.get("continue"):
         revision, after = _read_token(query["continue"])
-    elif query.get("resourceVersionMatch") == "Exact":
-        revision = _number(query, "resourceVersion") or 0
+    else:
+        wanted = _number(query, "resourceVersion") or 0
+        if wanted > revision:
+            raise status.too_large_version(wanted, revision)
+        if query.get("resourceVersionMatch") == "Exact":
+            revision = wanted
     found = [
         (key, stored)
         for key, stored in sorted(store.at(scope.served, revision).items())
@@ -127,7 +131,10 @@ class Watch:
         self._bookmarks = query.get("allowWatchBookmarks") in ("true", "1")
         self._seconds = _number(query, "timeoutSeconds") or _LONGEST_WATCH
         self._queue: asyncio.Queue[Change] = asyncio.Queue()
-        since = _number(query, "resourceVersion")
+        try:
+            since = _number(query, "resourceVersion")
+        except status.ApiError as error:
+            raise status.ApiError(500, "", error.message) from error  # as a real server does
         self._send_initial = query.get("sendInitialEvents") in ("true", "1")
         if self._send_initial and query.get("resourceVersionMatch") != "NotOlderThan":
             raise status.ApiError(
@@ -169,7 +176,7 @@ class Watch:
             try:
                 change = await asyncio.wait_for(self._queue.get(), min(left, _BOOKMARK_SECONDS))
             except TimeoutError:
-                if self._bookmarks:
+                if self._bookmarks:  # once a minute, and when the watch ends
                     yield self._bookmark({})
                 continue
             seen = self._seen(change)

@@ -65,12 +65,16 @@ def enum(*values: str) -> Schema:
 
 
 def prune(schema: Schema, value: Any) -> Any:
-    """A copy of the value without the fields the schema does not know."""
+    """A copy of the value without the fields the schema does not know, and without nulls it does not allow."""
     if isinstance(value, dict) and schema.type == "object":
         if schema.values is not None:
-            return {key: prune(schema.values, item) for key, item in value.items()}
-        known = {key: prune(schema.properties[key], item) for key, item in value.items() if key in schema.properties}
-        return {**value, **known} if schema.open else known
+            fields = dict.fromkeys(value, schema.values)
+        else:
+            fields = {key: schema.properties[key] for key in value if key in schema.properties}
+        known = {
+            key: prune(field, value[key]) for key, field in fields.items() if value[key] is not None or field.nullable
+        }
+        return {**{key: item for key, item in value.items() if key not in fields}, **known} if schema.open else known
     if isinstance(value, list) and schema.items is not None:
         return [prune(schema.items, item) for item in value]
     return value

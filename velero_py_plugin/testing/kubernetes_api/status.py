@@ -77,6 +77,16 @@ def conflict(resource: ResourceType, name: str, cause: str = "") -> ApiError:
     return ApiError(409, "Conflict", message, details=_details(resource, name))
 
 
+def precondition_failed(resource: ResourceType, name: str, field: str, wanted: str, found: str) -> ApiError:
+    """409: a deletion was asked for another object than the stored one."""
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    message = (
+        f'Operation cannot be fulfilled on {kind} "{name}": the {field} in the precondition ({wanted}) '
+        f"does not match the {field} in record ({found})"
+    )
+    return ApiError(409, "Conflict", message, details=_details(resource, name))
+
+
 def forbidden(resource: ResourceType, name: str, cause: str) -> ApiError:
     """403: not allowed."""
     message = f'{resource.group_resource} "{name}" is forbidden: {cause}'
@@ -103,6 +113,16 @@ def bad_request(message: str) -> ApiError:
 def expired(message: str) -> ApiError:
     """410: the resourceVersion lies before the history kept."""
     return ApiError(410, "Expired", message)
+
+
+def too_large_version(wanted: int, current: int) -> ApiError:
+    """504: the resourceVersion lies in the future."""
+    details = {
+        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+        "retryAfterSeconds": 1,
+    }
+    message = f"Timeout: Too large resource version: {wanted}, current: {current}"
+    return ApiError(504, "Timeout", message, details=details)
 
 
 def method_not_allowed() -> ApiError:
