@@ -6,7 +6,6 @@ Source: kopia v0.23.1 ``repo/format``. Field order is Go's struct order, so that
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import datetime
 import secrets
@@ -124,10 +123,10 @@ class FormatParameters:
                 master_key=base64.b64decode(value.get("masterKey") or "", validate=True),
                 ecc=str(value.get("ecc") or "") if value.get("eccOverheadPercent") else "",
             )
-        except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+            _check_features(value.get("requiredFeatures") or [])
+            _check_upgrade_lock(value.get("upgradeLock"), now)
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise errors.CorruptRepositoryError(f"the repository's format block cannot be read: {error!r}") from error
-        _check_features(value.get("requiredFeatures") or [])
-        _check_upgrade_lock(value.get("upgradeLock"), now)
         parameters.check_supported()
         return parameters
 
@@ -143,30 +142,28 @@ class FormatParameters:
             raise errors.UnsupportedFormatError(f"the repository uses error correction ({self.ecc}): not supported")
 
 
-def _check_features(features: list[Any]) -> None:
+def _check_features(features: list[dict[str, Any]]) -> None:
     for feature in features:
-        name = feature.get("feature") if isinstance(feature, dict) else None
-        reaction = (feature.get("ifNotUnderstood") or {}) if isinstance(feature, dict) else {}
+        name = str(feature["feature"])
+        reaction = feature.get("ifNotUnderstood") or {}
         if name not in _KNOWN_FEATURES and not reaction.get("warn"):
             raise errors.UnsupportedFormatError(
                 f"the repository requires the feature {name!r}, which is not supported. {reaction.get('message', '')}"
             )
 
 
-def _check_upgrade_lock(lock: Any, now: datetime.datetime) -> None:
+def _check_upgrade_lock(lock: dict[str, Any] | None, now: datetime.datetime) -> None:
     """Refuses a repository under upgrade (kopia v0.23.1 ``repo/format/upgrade_lock_intent.go``)."""
     if not lock:
         return
-    try:
-        notice = datetime.timedelta(microseconds=int(lock.get("advanceNoticeDuration", 0)) / 1000)
-        drain = datetime.timedelta(
-            microseconds=(int(lock.get("maxPermittedClockDrift", 0)) + 2 * int(lock.get("ioDrainTimeout", 0))) / 1000
-        )
-        created = datetime.datetime.fromisoformat(str(lock.get("creationTime")))
-        owner = str(lock.get("ownerID", ""))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise errors.CorruptRepositoryError(f"the repository's upgrade lock cannot be read: {error!r}") from error
+    notice = datetime.timedelta(microseconds=int(lock.get("advanceNoticeDuration", 0)) / 1000)
+    drain = datetime.timedelta(
+        microseconds=(int(lock.get("maxPermittedClockDrift", 0)) + 2 * int(lock.get("ioDrainTimeout", 0))) / 1000
+    )
+    created = datetime.datetime.fromisoformat(str(lock.get("creationTime")))
     if notice < drain or now >= created + notice - drain:
         raise errors.RepositoryLockedError(
-            f"the repository is being upgraded by {owner!r}; try again when the upgrade has finished", retry_after=60
+            f"the repository is being upgraded by {str(lock.get('ownerID', ''))!r}; try again when the upgrade has "
+            "finished",
+            retry_after=60,
         )
