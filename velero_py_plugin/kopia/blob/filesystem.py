@@ -21,7 +21,17 @@ _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 
 _TEMPORARY = frozenset(
-    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN, errno.EMFILE, errno.ENFILE}
+    {
+        errno.EIO,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.EHOSTDOWN,
+        errno.ENOTCONN,
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.EMFILE,
+        errno.ENFILE,
+    }
 )
 _REFUSED = {
     errno.ENOSPC: "no space is left on the device; free some or enlarge it",
@@ -62,8 +72,8 @@ class FilesystemStorage:
 
     @property
     def display_name(self) -> str:
-        """The folder in words."""
-        return f"folder {self._root}"
+        """The folder as a URL."""
+        return f"file://{self._root}"
 
     def get(self, blob_id: str, offset: int = 0, length: int = -1) -> bytes:
         """Reads a blob or a range of it; see ``Storage.get``."""

@@ -1,212 +1,243 @@
 """Blobs as objects of an S3 bucket.
 
-Source: kopia v0.23.1 ``repo/blob/s3/s3_storage.go``: key = prefix + blob id, single-part puts with content type
-``application/x-kopia``. Retries are boto3's own, bounded.
+Source of the layout: kopia v0.23.1 ``repo/blob/s3/s3_storage.go``. A key is the prefix and the blob's name; objects
+are put in one part, with content type ``application/x-kopia`` and a Content-MD5, which buckets with a retention rule
+demand.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
-import dataclasses
-import urllib.parse
+import hashlib
+import io
+import os
+import warnings
 from collections.abc import Iterator
 from typing import Any, Final
 
+import boto3.session
+import botocore.config
+
 from velero_py_plugin.kopia import errors
+from velero_py_plugin.kopia.blob import blob_id as blob_ids
+from velero_py_plugin.kopia.blob import s3_errors
+from velero_py_plugin.kopia.blob.location import S3Location
 from velero_py_plugin.kopia.blob.storage import BlobMetadata
 
-_CONNECTIONS: Final = 16
-_CONNECT_TIMEOUT: Final = 5  # seconds
-_READ_TIMEOUT: Final = 60  # seconds without a byte
-_ATTEMPTS: Final = 4
 _CONTENT_TYPE: Final = "application/x-kopia"
 _DEFAULT_REGION: Final = "us-east-1"
-_MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
-_REFUSED: Final = frozenset(
-    {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class S3Location:
-    """A prefix in a bucket.
-
-    Attributes:
-        bucket: Name of the bucket.
-        prefix: Put before every blob id as it is.
-        endpoint: URL of a server that is not AWS; empty for AWS.
-        region: Signing region.
-        ca_file: Certificates to trust instead of the system's.
-        insecure_skip_tls_verify: Accept any certificate.
-        path_style: Put the bucket into the path instead of the host name.
-        profile: Named profile of the credentials file.
-    """
-
-    bucket: str
-    prefix: str = ""
-    endpoint: str = ""
-    region: str = ""
-    ca_file: str = ""
-    insecure_skip_tls_verify: bool = False
-    path_style: bool = False
-    profile: str = ""
-
-    def __str__(self) -> str:
-        values = {
-            "endpoint": self.endpoint,
-            "region": self.region,
-            "ca-file": self.ca_file,
-            "insecure-skip-tls-verify": "true" if self.insecure_skip_tls_verify else "",
-            "path-style": "" if self.path_style == bool(self.endpoint) else str(self.path_style).lower(),
-            "profile": self.profile,
-        }
-        query = urllib.parse.urlencode({key: value for key, value in values.items() if value}, safe=":/")
-        return f"s3://{self.bucket}/{urllib.parse.quote(self.prefix)}{'?' + query if query else ''}"
+# A server that is gone is reported after four times the first, and boto3's own pauses, which add up to 7 s at most.
+_CONNECT_TIMEOUT: Final = 3.0
+_READ_TIMEOUT: Final = 30.0
+_ATTEMPTS: Final = 4
+# Threads beyond this number open connections that are not kept.
+_CONNECTIONS: Final = 32
+_SEND_BLOCK: Final = 16 * 1024
 
 
 class S3Storage:
-    """Objects below a prefix; safe to use from many threads.
+    """Keeps blobs as the objects of one prefix in one bucket.
+
+    Opening makes no request. All threads share one client and its connections. Requests that fail for a reason that may
+    pass are repeated a few times before an error is raised.
 
     Args:
         location: Where.
 
     Raises:
-        StorageError: The settings or credentials cannot be used.
+        StorageError: The settings, such as region, profile or CA file, cannot be used.
     """
 
     def __init__(self, location: S3Location) -> None:
-        # Loaded here because they cost 150 ms and 30 MB, which a repository in a folder need not pay.
-        import boto3  # noqa: PLC0415
-        import botocore.config  # noqa: PLC0415
-        import botocore.exceptions  # noqa: PLC0415
-
         self._location = location
-        self._errors = botocore.exceptions
-        config = botocore.config.Config(
-            region_name=location.region or None,
-            max_pool_connections=_CONNECTIONS,
-            connect_timeout=_CONNECT_TIMEOUT,
-            read_timeout=_READ_TIMEOUT,
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-            s3={"addressing_style": "path" if location.path_style else "virtual"},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        with self._translated("the S3 client cannot be set up"):
+        if location.ca_file and not os.access(location.ca_file, os.R_OK):
+            raise errors.StorageError(f"The file {location.ca_file} that ca-file names cannot be read.")
+        if location.insecure_skip_tls_verify:
+            # Whoever asked for it need not be told with every request.
+            warnings.filterwarnings("ignore", message="Unverified HTTPS request")
+        with self._translated("use the settings"):
             session = boto3.session.Session(profile_name=location.profile or None)
-            region = location.region or session.region_name or _DEFAULT_REGION
             self._client: Any = session.client(
                 "s3",
-                region_name=region,
+                region_name=location.region or session.region_name or _DEFAULT_REGION,
                 endpoint_url=location.endpoint or None,
                 verify=False if location.insecure_skip_tls_verify else location.ca_file or None,
-                config=config,
+                config=botocore.config.Config(
+                    connect_timeout=_CONNECT_TIMEOUT,
+                    read_timeout=_READ_TIMEOUT,
+                    retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+                    max_pool_connections=_CONNECTIONS,
+                    # Servers other than AWS do not know the checksums that boto3 adds on its own since 1.36.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                    s3={"addressing_style": _addressing_style(location)},
+                ),
             )
 
     @property
     def display_name(self) -> str:
-        """Bucket, prefix and server."""
-        server = f" at {self._location.endpoint}" if self._location.endpoint else ""
-        return f"s3://{self._location.bucket}/{self._location.prefix}{server}"
+        """Bucket, prefix and server in words."""
+        return s3_errors.place(self._location)
 
     def get(self, blob_id: str, offset: int = 0, length: int = -1) -> bytes:
-        """See ``Storage.get``."""
+        """Reads a blob or a range of it; see ``Storage.get``."""
+        request = self._request(blob_id)
         if length == 0:
-            self.metadata(blob_id)
-            return b""
-        wanted: dict[str, str] = {}
+            return self._nothing(blob_id, offset)
         if length > 0:
-            wanted["Range"] = f"bytes={offset}-{offset + length - 1}"
-        elif offset:
-            wanted["Range"] = f"bytes={offset}-"
-        with self._translated(f"the blob {blob_id} cannot be read", blob_id):
-            answer = self._client.get_object(Bucket=self._location.bucket, Key=self._key(blob_id), **wanted)
-            with contextlib.closing(answer["Body"]) as body:
-                data: bytes = body.read()
-        if length >= 0 and len(data) != length:
-            raise errors.CorruptRepositoryError(
-                f"the blob {blob_id} in {self.display_name} is truncated: bytes {offset} to {offset + length} were "
-                f"wanted, {len(data)} are there"
-            )
+            request["Range"] = f"bytes={offset}-{offset + length - 1}"
+        elif offset > 0:
+            request["Range"] = f"bytes={offset}-"
+        try:
+            data = self._read(blob_id, request)
+        except s3_errors.EXCEPTIONS as error:
+            if s3_errors.is_missing(error):
+                raise self._missing(blob_id) from error
+            if not s3_errors.is_outside(error):
+                raise s3_errors.translate(error, self._location, f"read blob {blob_id}") from error
+            if length > 0:
+                raise self._too_short(blob_id, offset + length) from error
+            return self._nothing(blob_id, offset)
+        if length > 0 and len(data) != length:
+            raise self._too_short(blob_id, offset + length)
         return data
 
     def put(self, blob_id: str, data: bytes | bytearray | memoryview) -> None:
-        """See ``Storage.put``."""
-        with self._translated(f"the blob {blob_id} cannot be written"):
+        """Stores a blob; see ``Storage.put``."""
+        request = self._request(blob_id)
+        checksum = hashlib.md5(data, usedforsecurity=False).digest()
+        with self._translated(f"write blob {blob_id}"):
             self._client.put_object(
-                Bucket=self._location.bucket,
-                Key=self._key(blob_id),
-                Body=data if isinstance(data, bytes | bytearray) else bytes(data),
+                **request,
+                Body=_Body(data),
+                ContentMD5=base64.b64encode(checksum).decode(),
                 ContentType=_CONTENT_TYPE,
             )
 
     def delete(self, blob_id: str) -> None:
-        """See ``Storage.delete``."""
-        with (
-            contextlib.suppress(errors.BlobMissingError),
-            self._translated(f"the blob {blob_id} cannot be deleted", blob_id),
-        ):
-            self._client.delete_object(Bucket=self._location.bucket, Key=self._key(blob_id))
+        """Removes a blob; a missing one is success."""
+        request = self._request(blob_id)
+        with self._translated(f"delete blob {blob_id}"):
+            try:
+                self._client.delete_object(**request)
+            except s3_errors.EXCEPTIONS as error:
+                if not s3_errors.is_missing(error):
+                    raise
 
     def metadata(self, blob_id: str) -> BlobMetadata:
-        """See ``Storage.metadata``."""
-        with self._translated(f"the blob {blob_id} cannot be looked up", blob_id):
-            answer = self._client.head_object(Bucket=self._location.bucket, Key=self._key(blob_id))
-        return BlobMetadata(blob_id, answer["ContentLength"], answer["LastModified"].timestamp())
+        """Looks up one blob; see ``Storage.metadata``."""
+        request = self._request(blob_id)
+        with self._translated(f"look up blob {blob_id}"):
+            try:
+                answer = self._client.head_object(**request)
+            except s3_errors.EXCEPTIONS as error:
+                if not s3_errors.is_missing(error):
+                    raise
+                # The answer to this kind of request has no body that would tell a missing object from a missing bucket.
+                self._check_bucket()
+                raise self._missing(blob_id) from error
+        return BlobMetadata(blob_id, int(answer["ContentLength"]), answer["LastModified"].timestamp())
 
     def list(self, prefix: str = "") -> Iterator[BlobMetadata]:
-        """See ``Storage.list``."""
-        with self._translated("the blobs cannot be listed"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._location.bucket, Prefix=self._key(prefix), Delimiter="/"
-            )
-            for page in pages:
-                for item in page.get("Contents", ()):
-                    blob_id = item["Key"][len(self._location.prefix) :]
-                    yield BlobMetadata(blob_id, item["Size"], item["LastModified"].timestamp())
+        """Lists the blobs whose names start with ``prefix``; objects that can be no blobs are passed over."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._location.bucket, Prefix=self._location.prefix + prefix, Delimiter="/"
+        )
+        rest = iter(pages)
+        while True:
+            with self._translated("list the blobs"):
+                page = next(rest, None)
+            if page is None:
+                return
+            for entry in page.get("Contents", ()):
+                blob_id = entry["Key"].removeprefix(self._location.prefix)
+                if blob_ids.is_blob_id(blob_id):
+                    yield BlobMetadata(blob_id, int(entry["Size"]), entry["LastModified"].timestamp())
 
     def close(self) -> None:
-        """See ``Storage.close``."""
+        """Closes the connections."""
         self._client.close()
 
-    def _key(self, blob_id: str) -> str:
-        return self._location.prefix + blob_id
+    def _request(self, blob_id: str) -> dict[str, Any]:
+        blob_ids.check_blob_id(blob_id)
+        return {"Bucket": self._location.bucket, "Key": self._location.prefix + blob_id}
+
+    def _read(self, blob_id: str, request: dict[str, Any]) -> bytes:
+        for attempt in range(1, _ATTEMPTS + 1):
+            answer = self._client.get_object(**request)
+            # boto3 repeats a request only until the answer begins: a connection that breaks later is ours to repeat.
+            try:
+                with contextlib.closing(answer["Body"]) as body:
+                    return bytes(body.read())
+            except s3_errors.EXCEPTIONS:
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError(f"reading blob {blob_id} neither succeeded nor failed")
+
+    def _nothing(self, blob_id: str, offset: int) -> bytes:
+        """Reads no bytes at ``offset``, for which S3 has no request."""
+        if offset > self.metadata(blob_id).length:
+            raise self._too_short(blob_id, offset)
+        return b""
+
+    def _check_bucket(self) -> None:
+        try:
+            self._client.head_bucket(Bucket=self._location.bucket)
+        except s3_errors.EXCEPTIONS as error:
+            if s3_errors.is_missing(error):
+                raise s3_errors.missing_bucket(self._location) from error
+
+    def _missing(self, blob_id: str) -> errors.BlobMissingError:
+        return errors.BlobMissingError(f"Blob {blob_id} does not exist in {self.display_name}.")
+
+    def _too_short(self, blob_id: str, wanted: int) -> errors.CorruptRepositoryError:
+        return errors.CorruptRepositoryError(
+            f"Blob {blob_id} in {self.display_name} was cut short: it must have at least {wanted} bytes."
+        )
 
     @contextlib.contextmanager
-    def _translated(self, what: str, blob_id: str = "") -> Iterator[None]:
-        """Turns botocore's exceptions into ours; none of the texts used holds a secret."""
-        known = self._errors
+    def _translated(self, action: str) -> Iterator[None]:
         try:
             yield
-        except known.ClientError as error:
-            raise self._refusal(what, blob_id, error) from error
-        except (known.NoCredentialsError, known.PartialCredentialsError, known.ProfileNotFound) as error:
-            raise errors.StorageError(
-                f"{what}: no usable S3 credentials were found ({error}); set AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE"
-            ) from error
-        except known.SSLError as error:
-            raise errors.StorageError(
-                f"{what}: the certificate of {self.display_name} is not trusted; name its CA with ca-file"
-            ) from error
-        except (known.HTTPClientError, known.IncompleteReadError, known.ResponseStreamingError) as error:
-            raise errors.StorageUnavailableError(f"{what}: {self.display_name} does not answer ({error})") from error
-        except (known.ParamValidationError, ValueError, known.InvalidRegionError) as error:
-            raise errors.StorageError(f"{what}: {self.display_name} is not usable ({error})") from error
-        except known.BotoCoreError as error:
-            raise errors.StorageError(f"{what}: {error}") from error
+        except s3_errors.EXCEPTIONS as error:
+            raise s3_errors.translate(error, self._location, action) from error
 
-    def _refusal(self, what: str, blob_id: str, error: Any) -> errors.RepositoryError | errors.StorageUnavailableError:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code == "NoSuchBucket":
-            return errors.StorageError(f"the bucket of {self.display_name} does not exist")
-        if blob_id and code in _MISSING:
-            return errors.BlobMissingError(f"the blob {blob_id} does not exist in {self.display_name}")
-        if code in ("InvalidRange", "416"):
-            return errors.CorruptRepositoryError(f"the blob {blob_id} in {self.display_name} is truncated")
-        if code in _REFUSED:
-            return errors.StorageError(f"{what}: {self.display_name} refuses the credentials or the action ({code})")
-        if status >= 500 or status == 429 or code in ("SlowDown", "RequestTimeout"):
-            return errors.StorageUnavailableError(f"{what}: {self.display_name} fails for now ({status} {code})")
-        return errors.StorageError(f"{what}: {self.display_name} answers {status} {code}")
+
+class _Body(io.RawIOBase):
+    """The bytes to send, without a copy of them, in pieces so small that each goes out within the connect timeout.
+
+    A body of plain bytes would be sent as one piece, and a pack takes longer than that over a slow line.
+    """
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._data = memoryview(data).cast("B")
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: len(self._data)}[whence]
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        end = len(self._data) if size < 0 else self._position + min(size, _SEND_BLOCK)
+        piece = bytes(self._data[self._position : end])
+        self._position += len(piece)
+        return piece
+
+
+def _addressing_style(location: S3Location) -> str:
+    path_style = bool(location.endpoint) if location.path_style is None else location.path_style
+    if path_style:
+        return "path"
+    # For AWS "auto" is the host name too, except for buckets whose names no certificate covers.
+    return "virtual" if location.endpoint else "auto"

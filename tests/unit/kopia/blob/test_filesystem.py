@@ -155,7 +155,7 @@ with tempfile.TemporaryDirectory() as folder:
     print(os.listdir(folder))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "Cannot write blob xe1 in folder" in result.stdout
+    assert "Cannot write blob xe1 in file://" in result.stdout
     assert "File too large" in result.stdout
     assert result.stdout.endswith("['.shards']\n")
 
@@ -253,5 +253,5 @@ def test_every_pattern_of_names_has_its_own_file(tmp_path: Path) -> None:
 
 def test_the_store_is_named_by_its_folder(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path)
-    assert storage.display_name == f"folder {tmp_path}"
+    assert storage.display_name == f"file://{tmp_path}"
     assert storage.path == str(tmp_path)
