@@ -322,24 +322,13 @@ class MovementReconciler(abc.ABC, Generic[R]):
 
     def _advance(self, decision: Decision, facts: Facts, request: R, memory: _Memory, now: float) -> None:
         """Writes a phase with everything that belongs to it."""
-        phase = decision.phase or request.status.phase
-        fields: dict[str, Any] = {"phase": phase}
-        if decision.text:
-            fields["message"] = decision.text
-        elif request.status.message:
-            fields["message"] = None  # what was waited for has come
-        if phase is Phase.PREPARED and memory.exposure:
+        fields = phase_machine.status_fields(decision, facts, request.status, now=now)
+        if decision.phase is Phase.PREPARED and memory.exposure:
             fields |= {"node": memory.exposure.node, **self._prepared_fields(memory.exposure)}
-        if (phase is Phase.IN_PROGRESS or phase.terminal) and request.status.started_at is None:
-            fields["startTimestamp"] = format_time(now)
-        if phase.terminal:
-            fields["completionTimestamp"] = format_time(now)
-        if phase is Phase.COMPLETED and isinstance(facts.mover, MoverEnded):
-            result = facts.mover.result
-            fields["progress"] = {"totalBytes": result.total_bytes, "bytesDone": result.total_bytes}
-            fields |= self._completed_fields(result)
+        if decision.phase is Phase.COMPLETED and isinstance(facts.mover, MoverEnded):
+            fields |= self._completed_fields(facts.mover.result)
         self._write(request, fields)
-        self._log(request.meta.name, phase, decision.text)
+        self._log(request.meta.name, fields["phase"], decision.text)
 
     def _report(self, decision: Decision, facts: Facts, request: R, memory: _Memory, now: float) -> None:
         """Publishes progress, or what is waited for, where it has changed."""

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from velero_py_plugin.api.movement import MovementStatus
+from velero_py_plugin.api.object_meta import format_time
 from velero_py_plugin.api.phase import Phase
 from velero_py_plugin.controller.exposer.exposer import MoverEnded, MoverLost, MoverRunning, MoverState
 
@@ -147,6 +149,35 @@ def decide(facts: Facts) -> Decision:
             return _in_progress(facts)
         case _:
             return Decision(Step.RELEASE)
+
+
+def status_fields(decision: Decision, facts: Facts, status: MovementStatus, *, now: float) -> dict[str, Any]:
+    """The fields of ``status`` that a step to another phase writes for both kinds.
+
+    Args:
+        decision: The step, with a phase.
+        facts: What it was decided on.
+        status: The status before.
+        now: Seconds since 1970.
+
+    Returns:
+        A merge patch. Velero takes a failure without a message for a success, shows what a terminal request lacks as
+        unknown, and uses the total of a completed one as the size of the snapshot; so none of these is ever missing.
+    """
+    phase = decision.phase or facts.phase
+    fields: dict[str, Any] = {"phase": phase}
+    if decision.text:
+        fields["message"] = decision.text
+    elif status.message:
+        fields["message"] = None  # what was waited for has come
+    if (phase is Phase.IN_PROGRESS or phase.terminal) and status.started_at is None:
+        fields["startTimestamp"] = format_time(now)
+    if phase.terminal:
+        fields["completionTimestamp"] = format_time(now)
+    if phase is Phase.COMPLETED and isinstance(facts.mover, MoverEnded):
+        total = facts.mover.result.total_bytes
+        fields["progress"] = {"totalBytes": total, "bytesDone": total}
+    return fields
 
 
 def _accepted(facts: Facts) -> Decision:

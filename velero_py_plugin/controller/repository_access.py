@@ -39,14 +39,12 @@ class RepositoryAccess:
         password: Password of the repository.
         ca_certificate: PEM text of the certificates that may sign the store's; empty means the system's.
         credentials: Text of an AWS shared credentials file; empty means the process's own identity.
-        profile: Profile in that file; empty means the default one.
     """
 
     url: str
     password: str = dataclasses.field(repr=False)
     ca_certificate: str = ""
     credentials: str = dataclasses.field(default="", repr=False)
-    profile: str = ""
 
     def write(self, directory: pathlib.Path) -> AccessFiles:
         """Writes the secrets to files that only this user can read.
@@ -63,8 +61,6 @@ class RepositoryAccess:
         if self.credentials:
             _write_secret(directory / "credentials", self.credentials)
             environment["AWS_SHARED_CREDENTIALS_FILE"] = str(directory / "credentials")
-        if self.profile:
-            environment["AWS_PROFILE"] = self.profile
         return AccessFiles(url=url, password_file=password_file, environment=environment)
 
 
@@ -155,7 +151,6 @@ class AccessReader:
             password=self._password(),
             ca_certificate=certificate,
             credentials=credentials,
-            profile=location.config.get("profile", ""),
         )
 
     def _password(self) -> str:
@@ -184,6 +179,8 @@ class AccessReader:
 def repository_url(location: BackupStorageLocation, volume_namespace: str) -> str:
     """Names the place of one namespace's repository: ``<prefix>/kopia/<namespace>/`` in the location's store.
 
+    The URL is written as ``velero_py_plugin.kopia.blob.location`` reads it.
+
     Raises:
         StorageLocationInvalidError: The location describes no store this project can use.
     """
@@ -195,7 +192,7 @@ def repository_url(location: BackupStorageLocation, volume_namespace: str) -> st
             raise errors.StorageLocationInvalidError(
                 f'The BackupStorageLocation "{name}" names no absolute path in config key fspath.'
             )
-        return f"file://{quote(root.rstrip('/'))}/{quote(folder)}/"
+        return f"file://{quote(root.rstrip('/'))}/{quote(folder)}"
     endpoint = location.config.get("s3Url", "")
     if location.provider != _AWS_PROVIDER and not endpoint:
         raise errors.StorageLocationInvalidError(
@@ -205,18 +202,21 @@ def repository_url(location: BackupStorageLocation, volume_namespace: str) -> st
     if not location.bucket:
         raise errors.StorageLocationInvalidError(f'The BackupStorageLocation "{name}" names no bucket.')
     parts = urlsplit(endpoint)
-    if endpoint and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/")):
+    plain = parts.scheme in ("http", "https") and parts.netloc and "@" not in parts.netloc and parts.path in ("", "/")
+    if endpoint and not plain:
         raise errors.StorageLocationInvalidError(
-            f'The s3Url of BackupStorageLocation "{name}" must be http(s)://host[:port] without a path.'
+            f'The s3Url of BackupStorageLocation "{name}" must be http(s)://host[:port], without credentials and path.'
         )
     query = {
         "endpoint": f"{parts.scheme}://{parts.netloc}" if endpoint else "",
         "region": location.config.get("region", ""),
+        "insecure-skip-tls-verify": "true" if location.config.get("insecureSkipTLSVerify") == "true" else "",
+        # Servers other than AWS are addressed by path anyway.
+        "path-style": "true" if location.config.get("s3ForcePathStyle") == "true" and not endpoint else "",
+        "profile": location.config.get("profile", ""),
     }
-    if location.config.get("insecureSkipTLSVerify") == "true":
-        query["tls-verify"] = "false"
     text = urlencode({key: value for key, value in query.items() if value})
-    return f"s3://{location.bucket}/{quote(folder)}/{'?' if text else ''}{text}"
+    return f"s3://{quote(location.bucket, safe='')}/{quote(folder)}/{'?' if text else ''}{text}"
 
 
 def _read_file(path: str) -> str:

@@ -1,8 +1,8 @@
 """Runs the controller: watches, queues and their threads.
 
 Why not kopf, which the design named: only its watching would be left, since requests are taken from a queue of names
-that timers and movers fill too, and an ``on.event`` handler without annotations cannot be put off. Its watching ends the
-whole operator on any watch error but 410 and on an API server that is away for a minute (kopf 1.45
+that timers and movers fill too, and an ``on.event`` handler without annotations cannot be put off. Its watching ends
+the whole operator on any watch error but 410 and on an API server that is away for a minute (kopf 1.45
 ``_cogs/clients/watching.py``, ``_cogs/clients/api.py``), cancels every other task of its event loop when it ends
 (``_core/reactor/running.py``), learns which types exist only at its start unless it may watch all of the cluster's
 definitions, and brings a second HTTP client with credentials of its own. ``KubeClient.watch`` needs forty lines.

@@ -47,7 +47,8 @@ class LocalProcessExposer:
         client: The API server.
         directory: Where secrets and records of running movers are kept; of this controller alone, and kept over its
             restarts.
-        directory_of: Gives the directory behind a CSI snapshot handle or volume handle.
+        snapshot_directory: Gives the directory behind a CSI snapshot handle.
+        volume_directory: Gives the directory behind a CSI volume handle, whether or not there is one yet.
         node: Name of this machine in ``status.node``.
         environment: What movers find in their environment, beside the way to their credentials.
         command: Executable that takes a mover's arguments.
@@ -59,7 +60,8 @@ class LocalProcessExposer:
         client: KubeClient,
         *,
         directory: pathlib.Path,
-        directory_of: Callable[[str], pathlib.Path],
+        snapshot_directory: Callable[[str], pathlib.Path],
+        volume_directory: Callable[[str], pathlib.Path],
         node: str,
         environment: Mapping[str, str],
         command: Sequence[str] = MOVER_COMMAND,
@@ -67,7 +69,8 @@ class LocalProcessExposer:
     ) -> None:
         self._client = client
         self._directory = directory
-        self._directory_of = directory_of
+        self._snapshot_directory = snapshot_directory
+        self._volume_directory = volume_directory
         self._node = node
         self._environment = dict(environment)
         self._command = list(command)
@@ -85,10 +88,12 @@ class LocalProcessExposer:
     def expose(self, request: Request) -> Exposure:
         """Finds the snapshot's directory, or makes an empty one for the volume to restore."""
         if isinstance(request, DataUpload):
-            return Exposure(str(self._snapshot_directory(request)), self._node)
+            return Exposure(str(self._source(request)), self._node)
         name = volume_name(request.meta.uid)
-        check_target_claim(self._target_claim(request), name)
-        target = self._directory_of(name)
+        claim = self._target_claim(request)
+        check_target_claim(claim, name)
+        self._storage_class(claim)  # found missing only after the restore, it would have been for nothing
+        target = self._volume_directory(name)
         target.mkdir(parents=True, exist_ok=True)
         return Exposure(str(target), self._node)
 
@@ -197,7 +202,7 @@ class LocalProcessExposer:
             return kill_orphan(record["pid"], record["mark"])
         return False
 
-    def _snapshot_directory(self, upload: DataUpload) -> pathlib.Path:
+    def _source(self, upload: DataUpload) -> pathlib.Path:
         name = upload.csi_snapshot.volume_snapshot if upload.csi_snapshot else ""
         where = f"{upload.source_namespace}/{name}"
         try:
@@ -218,7 +223,7 @@ class LocalProcessExposer:
             raise errors.SnapshotNotReadyError(f"the content of VolumeSnapshot {where} has no snapshot handle yet.")
         if content["spec"].get("sourceVolumeMode") == "Block":
             raise errors.BlockVolumeUnsupportedError(f"the VolumeSnapshot {where} is of a block volume.")
-        directory = self._directory_of(handle)
+        directory = self._snapshot_directory(handle)
         if not directory.is_dir():
             raise errors.VolumeUnreachableError(f"the VolumeSnapshot {where} is not a directory of this machine.")
         return directory
@@ -252,4 +257,4 @@ class LocalProcessExposer:
                 return  # it has become the claim's, and with it the data
             with contextlib.suppress(NotFoundError):
                 self._client.delete(PV, name, uid=volume["metadata"]["uid"])
-        shutil.rmtree(self._directory_of(name), ignore_errors=True)
+        shutil.rmtree(self._volume_directory(name), ignore_errors=True)

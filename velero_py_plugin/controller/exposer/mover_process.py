@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 _TAIL_LINES: Final = 5
 _TAIL_CHARACTERS: Final = 1000
-_DRAIN_SECONDS: Final = 2.0
+_DRAIN_SECONDS: Final = 1.0
 
 
 class MoverProcess:
