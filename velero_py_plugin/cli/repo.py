@@ -18,8 +18,7 @@ from typing import Any
 
 import click
 
-from velero_py_plugin import errors
-from velero_py_plugin.cli import output as _output
+from velero_py_plugin import errors, terminal
 from velero_py_plugin.kopia import ids
 from velero_py_plugin.kopia import repository as kopia_repository
 from velero_py_plugin.kopia.blob import location
@@ -27,6 +26,15 @@ from velero_py_plugin.kopia.codec import go_json
 from velero_py_plugin.kopia.snapshot import directory, progress, restore, snapshot_manifest, upload
 from velero_py_plugin.kopia.snapshot.restore_target import RestoreTarget
 from velero_py_plugin.mover.password import read_password
+
+_OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Table for people, JSON for programs.",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +83,7 @@ def command(context: click.Context, repository: str, password_file: str) -> None
 
 
 @command.command()
-@_output.output_option
+@_OUTPUT
 @click.pass_obj
 def create(place: _Place, output: str) -> None:
     """Create a repository, with the settings Velero uses, in an empty place."""
@@ -85,7 +93,7 @@ def create(place: _Place, output: str) -> None:
 
 
 @command.command()
-@_output.output_option
+@_OUTPUT
 @click.pass_obj
 def status(place: _Place, output: str) -> None:
     """Show what the repository is and holds."""
@@ -94,14 +102,14 @@ def status(place: _Place, output: str) -> None:
 
 
 @command.command()
-@_output.output_option
+@_OUTPUT
 @click.pass_obj
 def snapshots(place: _Place, output: str) -> None:
     """List the snapshots, oldest first."""
     with place.open() as repository:
         found = snapshot_manifest.list_snapshots(repository.manifests)
     if output == "json":
-        _output.show_json([_snapshot_json(snapshot) for snapshot in found])
+        terminal.show_json([_snapshot_json(snapshot) for snapshot in found])
         return
     rows = []
     for snapshot in found:
@@ -111,12 +119,12 @@ def snapshots(place: _Place, output: str) -> None:
                 snapshot.manifest_id,
                 _local_time(snapshot.start_time),
                 str(summary.files),
-                _output.human_bytes(summary.size),
+                terminal.human_bytes(summary.size),
                 snapshot.incomplete or "complete",
                 str(snapshot.source),
             ]
         )
-    _output.show_table(
+    terminal.show_table(
         ["SNAPSHOT", "TAKEN", "FILES", "SIZE", "STATE", "SOURCE"], rows, right=frozenset({"FILES", "SIZE"})
     )
 
@@ -124,7 +132,7 @@ def snapshots(place: _Place, output: str) -> None:
 @command.command(name="ls")
 @click.argument("path", metavar="SNAPSHOT[/PATH]")
 @click.option("-r", "--recursive", is_flag=True, help="List everything below.")
-@_output.output_option
+@_OUTPUT
 @click.pass_obj
 def list_entries(place: _Place, path: str, recursive: bool, output: str) -> None:
     """List a folder of a snapshot; SNAPSHOT is a manifest id or `latest`."""
@@ -132,7 +140,7 @@ def list_entries(place: _Place, path: str, recursive: bool, output: str) -> None
         entry = _find(repository, path)
         found = list(_entries(repository, entry, recursive))
     if output == "json":
-        _output.show_json([{"path": _printable(where), **_entry_json(child)} for where, child in found])
+        terminal.show_json([{"path": _printable(where), **_entry_json(child)} for where, child in found])
         return
     for where, child in found:
         kind = {directory.FILE: stat.S_IFREG, directory.DIRECTORY: stat.S_IFDIR, directory.SYMLINK: stat.S_IFLNK}
@@ -159,7 +167,7 @@ def cat(place: _Place, path: str) -> None:
 @click.argument("path", type=click.Path(exists=True, file_okay=False, resolve_path=True))
 @click.option("--description", default="", help="Free text for the snapshot.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Label of the snapshot; may be repeated.")
-@_output.output_option
+@_OUTPUT
 @click.pass_obj
 def backup(place: _Place, path: str, description: str, tags: tuple[str, ...], output: str) -> None:
     """Back a folder up; files unchanged since its last snapshot are not read again."""
@@ -174,18 +182,18 @@ def backup(place: _Place, path: str, description: str, tags: tuple[str, ...], ou
         ]
         threading.Thread(target=upload.scan, args=(path, counters, canceled), daemon=True).start()
         uploader = upload.Uploader(repository, progress=counters, canceled=canceled)
-        with _output.progress_bar("backing up", counters):
+        with _bar("backing up", counters):
             snapshot = uploader.upload(
                 path, source, parent=complete[-1] if complete else None, description=description, tags=labels
             )
         stored = repository.contents.statistics.stored_bytes
     summary = snapshot.root_entry.summary or directory.Summary()
     if output == "json":
-        _output.show_json({**_snapshot_json(snapshot), "bytesRead": counters.bytes_read, "bytesStored": stored})
+        terminal.show_json({**_snapshot_json(snapshot), "bytesRead": counters.bytes_read, "bytesStored": stored})
         return
     click.echo(
-        f"snapshot {snapshot.manifest_id}: {summary.files} files, {_output.human_bytes(summary.size)}; "
-        f"read {_output.human_bytes(counters.bytes_read)}, stored {_output.human_bytes(stored)}"
+        f"snapshot {snapshot.manifest_id}: {summary.files} files, {terminal.human_bytes(summary.size)}; "
+        f"read {terminal.human_bytes(counters.bytes_read)}, stored {terminal.human_bytes(stored)}"
     )
 
 
@@ -194,7 +202,7 @@ def backup(place: _Place, path: str, description: str, tags: tuple[str, ...], ou
 @click.argument("target", type=click.Path())
 @click.option("--overwrite", is_flag=True, help="Allow a target that is not empty; replace files of the same name.")
 @click.option("--write-sparse-files", is_flag=True, help="Leave blocks of zeros unwritten.")
-@_output.output_option
+@_OUTPUT
 @click.pass_obj
 def restore_command(
     place: _Place, path: str, target: str, overwrite: bool, write_sparse_files: bool, output: str
@@ -205,17 +213,21 @@ def restore_command(
         entry = _find(repository, path)
         with contextlib.closing(RestoreTarget(target, overwrite=overwrite, sparse=write_sparse_files)) as opened:
             restorer = restore.Restorer(repository, opened, progress=counters, canceled=canceled)
-            with _output.progress_bar("restoring", counters):
+            with _bar("restoring", counters):
                 result = restorer.restore(entry)
     if output == "json":
-        _output.show_json(dataclasses.asdict(result))
+        terminal.show_json(dataclasses.asdict(result))
         return
     click.echo(
         f"restored {result.files} files, {result.directories} folders, {result.symlinks} links, "
-        f"{_output.human_bytes(result.bytes_written)} to {target}"
+        f"{terminal.human_bytes(result.bytes_written)} to {target}"
     )
     if result.attributes_not_restored:
         click.echo(f"warning: {result.attributes_not_restored} owners could not be set (not running as root)", err=True)
+
+
+def _bar(what: str, counters: progress.Progress) -> contextlib.AbstractContextManager[None]:
+    return terminal.bar(what, lambda: (counters.bytes_read + counters.bytes_reused, counters.total_bytes))
 
 
 def _find(repository: kopia_repository.Repository, path: str) -> directory.DirectoryEntry:
@@ -267,7 +279,7 @@ def _show_status(repository: kopia_repository.Repository, output: str) -> None:
         "latestSnapshot": found[-1].manifest_id if found else "",
     }
     if output == "json":
-        _output.show_json(values)
+        terminal.show_json(values)
         return
     for key, value in values.items():
         click.echo(f"{key + ':':<16} {value}")

@@ -1,4 +1,4 @@
-"""How commands show data: tables for people, JSON for programs, progress bars on a terminal."""
+"""How programs of this project show data: tables for people, JSON for programs, progress bars on a terminal."""
 
 from __future__ import annotations
 
@@ -10,17 +10,6 @@ from typing import Any
 import click
 import orjson
 from rich import console, progress
-
-from velero_py_plugin.kopia.snapshot import progress as kopia_progress
-
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Table for people, JSON for programs.",
-)
 
 
 def show_json(value: Any) -> None:
@@ -46,13 +35,6 @@ def human_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
-
-
-@contextlib.contextmanager
-def progress_bar(what: str, counters: kopia_progress.Progress) -> Iterator[None]:
-    """Shows a bar on standard error while the block runs, when that is a terminal."""
-    with bar(what, lambda: (counters.bytes_read + counters.bytes_reused, counters.total_bytes)):
-        yield
 
 
 @contextlib.contextmanager
