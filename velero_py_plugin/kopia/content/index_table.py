@@ -38,7 +38,7 @@ class IndexTable:
             # Prefixes sort first, so that contents of one prefix are one range, searched by their first eight bytes.
             words = _words(self._columns.keys[:, 1:])[0]
             numbers, starts = np.unique(self._columns.keys[:, 0], return_index=True)
-            for number, low, high in zip(numbers, starts, [*starts[1:], len(words)], strict=True):
+            for number, low, high in zip(numbers, starts, [*starts, len(words)][1:], strict=True):
                 self._ranges[int(number)] = int(low), words[low:high]
 
     def __len__(self) -> int:
