@@ -20,7 +20,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-_LEADING = re.compile(r"\D*(\d+)\Z")
+# As Go's strconv.Atoi within 64 bits: what kopia cannot read as a number must not become an epoch here either.
+_LEADING = re.compile(r"[^0-9]*([0-9]{1,18})\Z")
+_SECONDS = re.compile(r"xw([0-9]{1,18})\Z")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +47,14 @@ def read_state(blob_ids: Iterable[str]) -> EpochState:
     ranges: dict[tuple[int, int], list[str]] = defaultdict(list)
     write_epoch = watermark = 0
     for blob_id in blob_ids:
-        kind, head = blob_id[:2], blob_id.split("_", 1)[0]
-        number = _number(head)
+        kind, number = blob_id[:2], _number(blob_id.split("_", 1)[0])
         if kind == "xr":
             bounds = _range(blob_id)
             if bounds is not None:
                 ranges[bounds].append(blob_id)
+        elif kind == "xw":
+            seconds = _SECONDS.match(blob_id)
+            watermark = max(watermark, int(seconds[1]) if seconds else 0)
         elif number is None:
             continue
         elif kind == "xn":
@@ -59,8 +63,6 @@ def read_state(blob_ids: Iterable[str]) -> EpochState:
             single[number].append(blob_id)
         elif kind == "xe":
             write_epoch = max(write_epoch, number)
-        elif kind == "xw":
-            watermark = max(watermark, number)
 
     active: list[str] = []
     start = 0
@@ -68,9 +70,10 @@ def read_state(blob_ids: Iterable[str]) -> EpochState:
     for bounds in _longest_chain(complete_ranges):
         active += complete_ranges[bounds]
         start = bounds[1] + 1
-    for epoch in range(start, write_epoch + 2):  # a faster writer may be one epoch ahead already
-        settled = _first_complete(single[epoch]) if epoch <= write_epoch - 2 else []
-        active += settled or uncompacted[epoch]
+    for epoch in sorted(uncompacted.keys() | single.keys()):
+        if start <= epoch <= write_epoch + 1:  # a faster writer may be one epoch ahead already
+            settled = _first_complete(single.get(epoch, [])) if epoch <= write_epoch - 2 else []
+            active += settled or uncompacted.get(epoch, [])
     return EpochState(write_epoch, watermark, tuple(sorted(active)))
 
 
@@ -82,9 +85,8 @@ def _number(text: str) -> int | None:
 def _range(blob_id: str) -> tuple[int, int] | None:
     parts = blob_id.split("_")
     first = _number(parts[0])
-    if len(parts) < 3 or first is None or not parts[1].isdecimal() or int(parts[1]) < first:
-        return None
-    return first, int(parts[1])
+    last = int(parts[1]) if len(parts) >= 3 and re.fullmatch("[0-9]{1,18}", parts[1]) else None
+    return None if first is None or last is None or last < first else (first, last)
 
 
 def _first_complete(blob_ids: list[str]) -> list[str]:
@@ -92,7 +94,7 @@ def _first_complete(blob_ids: list[str]) -> list[str]:
     sets: dict[str, list[str]] = {}
     for blob_id in sorted(blob_ids):
         parts = blob_id.split("-")
-        if len(parts) >= 3 and parts[1].startswith("s") and re.fullmatch(r"c\d+", parts[2]):
+        if len(parts) >= 3 and parts[1].startswith("s") and re.fullmatch("c[0-9]+", parts[2]):
             members = sets.setdefault(parts[1], [])
             members.append(blob_id)
             if len(members) == int(parts[2][1:]):
