@@ -202,7 +202,9 @@ def _prepared(facts: Facts) -> Decision:
     match facts.mover:
         case MoverRunning() if facts.cancel:
             return Decision(Step.STOP)
-        case MoverRunning() | MoverEnded() if not facts.cancel:
+        case MoverEnded(result) if result.outcome == "completed" or not facts.cancel:
+            return Decision(Step.ADVANCE, Phase.IN_PROGRESS)
+        case MoverRunning():
             return Decision(Step.ADVANCE, Phase.IN_PROGRESS)
         case _ if facts.cancel:
             return _canceled("before its mover was started")

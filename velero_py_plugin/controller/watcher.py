@@ -49,7 +49,11 @@ def watch(
             for event in client.watch(resource, namespace, timeout_seconds=resync_interval):
                 if stop.is_set():
                     return
-                on_object(event.object)
+                try:
+                    on_object(event.object)
+                except Exception:
+                    # An object nobody can make sense of must not keep those after it from being seen.
+                    logger.exception("Watching %s: %s", resource.group_resource, event.object.get("metadata"))
                 delay = error_delay
             if time.monotonic() - began < error_delay:
                 stop.wait(error_delay)  # a server that hangs up at once must not be asked again without a pause

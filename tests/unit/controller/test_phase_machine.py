@@ -68,6 +68,7 @@ LEGAL = {
         (Facts(Phase.PREPARED, mover=LOST), Step.ADVANCE, Phase.FAILED, "MoverLost: "),
         (Facts(Phase.PREPARED, cancel=True), Step.ADVANCE, Phase.CANCELED, "Canceled: "),
         (Facts(Phase.PREPARED, cancel=True, mover=RUNNING), Step.STOP, None, ""),
+        (Facts(Phase.PREPARED, cancel=True, mover=COMPLETED), Step.ADVANCE, Phase.IN_PROGRESS, ""),
         (Facts(Phase.PREPARED, cancel=True, mover=CANCELED), Step.ADVANCE, Phase.CANCELED, "Canceled: "),
         (Facts(Phase.PREPARED, cancel=True, mover=LOST), Step.ADVANCE, Phase.CANCELED, "Canceled: "),
         (Facts(Phase.IN_PROGRESS, mover=RUNNING), Step.WAIT, None, ""),

@@ -162,9 +162,7 @@ def test_a_mounted_credentials_file(environment: Environment) -> None:
 
 
 def test_files_of_an_access(tmp_path: Path) -> None:
-    access = RepositoryAccess(
-        "s3://bkt/kopia/app/?region=eu-1", "secret", "PEM", "[default]"
-    )
+    access = RepositoryAccess("s3://bkt/kopia/app/?region=eu-1", "secret", "PEM", "[default]")
     files = access.write(tmp_path)
     assert files.url.startswith("s3://bkt/kopia/app/?region=eu-1&ca-file=")
     assert files.environment == {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -17,13 +18,23 @@ UNKNOWN = ResourceType("example.io", "v1", "things", "Thing")
 
 
 @contextlib.contextmanager
-def watching(environment: Environment, resource: ResourceType = DATA_UPLOAD, rounds: int = 60) -> Iterator[list[str]]:
+def watching(
+    environment: Environment,
+    resource: ResourceType = DATA_UPLOAD,
+    rounds: int = 60,
+    on_name: Callable[[str], None] = lambda _name: None,
+) -> Iterator[list[str]]:
     """What a watch has seen so far; it is ended by breaking its connection."""
     seen: list[str] = []
+
+    def see(item: dict[str, Any]) -> None:
+        seen.append(item["metadata"]["name"])
+        on_name(item["metadata"]["name"])
+
     stop = threading.Event()
     thread = threading.Thread(
         target=watcher.watch,
-        args=(environment.kube, resource, NAMESPACE_OF_VELERO, lambda item: seen.append(item["metadata"]["name"])),
+        args=(environment.kube, resource, NAMESPACE_OF_VELERO, see),
         kwargs={"stop": stop, "resync_interval": rounds, "error_delay": 0.005},
     )
     thread.start()
@@ -80,6 +91,20 @@ def test_waits_for_a_type_that_is_not_installed_yet(environment: Environment, ca
     with caplog.at_level(logging.WARNING), watching(environment, UNKNOWN) as seen:
         eventually(lambda: caplog.text.count("ResourceTypeNotServed") >= 3)
         assert seen == []
+
+
+def test_an_object_that_cannot_be_understood_holds_up_nobody(
+    environment: Environment, caplog: pytest.LogCaptureFixture
+) -> None:
+    def misunderstand(name: str) -> None:
+        if name == "one":
+            raise ZeroDivisionError
+
+    environment.make_upload("one")
+    environment.make_upload("two")
+    with watching(environment, on_name=misunderstand) as seen:
+        eventually(lambda: seen == ["one", "two"])
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_round_ends_and_the_next_one_sees_everything_again(environment: Environment) -> None:
