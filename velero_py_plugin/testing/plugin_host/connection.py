@@ -41,9 +41,10 @@ class Connection:
     """
 
     def __init__(self, target: str, call_timeout: float) -> None:
+        self.target = target
         self._call_timeout = call_timeout
         self._broker_messages: queue.SimpleQueue[broker_pb2.ConnInfo | None] = queue.SimpleQueue()
-        self.channel = grpc.insecure_channel(
+        self._channel = grpc.insecure_channel(
             target,
             options=(
                 ("grpc.max_receive_message_length", -1),
@@ -56,9 +57,9 @@ class Connection:
             ),
         )
         try:
-            grpc.channel_ready_future(self.channel).result(CONNECT_SECONDS)
+            grpc.channel_ready_future(self._channel).result(CONNECT_SECONDS)
         except grpc.FutureTimeoutError:
-            self.channel.close()
+            self._channel.close()
             raise PluginStartError(f"nobody answers at {target}, where the plugin said it listens") from None
         self._threads = [
             threading.Thread(target=_follow, args=(stream,), name="plugin-host-stream", daemon=True)
@@ -92,21 +93,22 @@ class Connection:
         """Calls ``Shutdown`` without waiting for the answer, which Velero ignores."""
         self._broker_messages.put(None)
         service = controller_pb2.DESCRIPTOR.services_by_name["GRPCController"]
-        self._method(service.methods_by_name["Shutdown"]).future(controller_pb2.Empty())
+        # Kept: grpcio cancels a call that nobody holds any more.
+        self._shutdown = self._method(service.methods_by_name["Shutdown"]).future(controller_pb2.Empty())
 
     def close(self) -> None:
         """Closes the connection."""
         self._broker_messages.put(None)
-        self.channel.close()
+        self._channel.close()
         for thread in self._threads:
             thread.join()
 
     def _method(self, method: MethodDescriptor) -> grpc.UnaryUnaryMultiCallable[Any, Any]:
-        return self.channel.unary_unary(method_path(method), **_codecs(method))
+        return self._channel.unary_unary(method_path(method), **_codecs(method))
 
     def _stream(self, file: FileDescriptor, service: str, request: Any) -> Iterator[Any]:
         method = file.services_by_name[service].methods[0]
-        make = self.channel.stream_stream if method.client_streaming else self.channel.unary_stream
+        make = self._channel.stream_stream if method.client_streaming else self._channel.unary_stream
         return make(method_path(method), **_codecs(method))(request)
 
 

@@ -101,8 +101,8 @@ def legacy_arguments(log_level: str = "info", features: Sequence[str] = ()) -> l
 class PluginHost:
     """One plugin process and the connection to it.
 
-    A context manager: starts the process on entry; on exit stops it, and raises ``PluginStopError`` if it does not end
-    in good order. Calls may be made from several threads.
+    A context manager: starts the process on entry; on exit stops it, unless that has been done, and raises
+    ``PluginStopError`` if it does not end in good order. Calls may be made from several threads.
 
     Args:
         command: Path of the plugin's executable; Velero always gives it in full.
@@ -141,6 +141,8 @@ class PluginHost:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._exit is not None:
+            return  # whoever ended it knows how
         ended = self.shutdown()
         if error is None and not ended.orderly:
             raise PluginStopError(f"{self.command} did not end in good order: {ended}")
