@@ -175,8 +175,10 @@ def status_fields(decision: Decision, facts: Facts, status: MovementStatus, *, n
     if phase.terminal:
         fields["completionTimestamp"] = format_time(now)
     if phase is Phase.COMPLETED and isinstance(facts.mover, MoverEnded):
-        total = facts.mover.result.total_bytes
-        fields["progress"] = {"totalBytes": total, "bytesDone": total}
+        result = facts.mover.result
+        fields["progress"] = {"totalBytes": result.total_bytes, "bytesDone": result.total_bytes}
+        if result.message:
+            fields["message"] = result.message  # something short of a failure that a person should know
     return fields
 
 

@@ -285,6 +285,27 @@ result(1, outcome="failed", reason="BlobMissing", message="the pack p12 is gone.
     assert environment.kube.get(PVC, "data", "app")["status"].get("phase") != "Bound"
 
 
+def test_a_restore_that_is_tried_again_starts_with_an_empty_folder(
+    environment: Environment, exposer: LocalProcessExposer
+) -> None:
+    environment.make_target_claim()
+    environment.make_download()
+    environment.program("""
+target = pathlib.Path(option("--target"))
+assert not list(target.iterdir())
+if len((here / "calls").read_text().splitlines()) < 3:
+    (target / "secret" / "deeper").mkdir(parents=True)
+    (target / "link").symlink_to("/")
+    (target / "secret").chmod(0)
+    result(75, outcome="failed", reason="StorageUnavailable", message="no answer.", temporary=True)
+result(total_bytes=0, message="2 owners could not be restored for want of privilege")
+""")
+    status = finish(Controller(environment, exposer), environment)
+    assert status["phase"] == "Completed"
+    assert status["message"] == "2 owners could not be restored for want of privilege"
+    assert len(environment.calls()) == 3
+
+
 def test_a_download_deleted_by_force_leaves_nothing(environment: Environment, exposer: LocalProcessExposer) -> None:
     environment.make_target_claim()
     environment.make_download()

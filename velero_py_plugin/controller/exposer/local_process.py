@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import pathlib
 import shutil
 import sys
@@ -113,6 +114,9 @@ class LocalProcessExposer:
         if isinstance(request, DataUpload):
             arguments = backup_arguments(request, **place, source=exposure.path)
         else:
+            # What an earlier attempt has written would have to be told from what must be there; it starts anew.
+            _remove_tree(pathlib.Path(exposure.path))
+            pathlib.Path(exposure.path).mkdir(parents=True)
             arguments = restore_arguments(request, **place, target=exposure.path)
         process = MoverProcess(
             [*self._command, *arguments],
@@ -257,4 +261,14 @@ class LocalProcessExposer:
                 return  # it has become the claim's, and with it the data
             with contextlib.suppress(NotFoundError):
                 self._client.delete(PV, name, uid=volume["metadata"]["uid"])
-        shutil.rmtree(self._volume_directory(name), ignore_errors=True)
+        _remove_tree(self._volume_directory(name))
+
+
+def _remove_tree(path: pathlib.Path) -> None:
+    """Removes a restored folder, however it and the folders in it are protected; links are not followed."""
+    for folder, names, _ in os.walk(path):
+        for name in names:
+            inner = os.path.join(folder, name)
+            if not os.path.islink(inner):
+                os.chmod(inner, 0o700)
+    shutil.rmtree(path, ignore_errors=True)
