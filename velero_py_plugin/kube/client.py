@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Final, Self
 from urllib.parse import quote
 
@@ -178,11 +178,11 @@ class KubeClient:
         resource_version: str = "",
         label_selector: str = "",
         timeout_seconds: int = 300,
-    ) -> Iterator[WatchEvent]:
+    ) -> Generator[WatchEvent, None, None]:
         """Yields changes as they happen.
 
         Ends after ``timeout_seconds``, and earlier where the connection breaks; either way the caller continues from
-        the last event's resourceVersion.
+        the last event's resourceVersion. ``close()`` of the generator ends it from this side.
 
         Args:
             resource: The type.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 import json
 import time
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import urllib3
 
-from velero_py_plugin.kube.client import KubeClient
+from velero_py_plugin.kube.client import KubeClient, WatchEvent
 from velero_py_plugin.kube.config import KubeConfig
 
 DATA_UPLOADS = "/apis/velero.io/v2alpha1/namespaces/{namespace}/datauploads"
@@ -104,6 +106,12 @@ class Cluster:
             "metadata": {"namespace": self.namespace, "name": name, **metadata},
             "data": {"key": "value"},
         }
+
+
+def take(events: Generator[WatchEvent, None, None], count: int) -> list[WatchEvent]:
+    """The first events of a watch, which ends there."""
+    with contextlib.closing(events):
+        return list(itertools.islice(events, count))
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:
