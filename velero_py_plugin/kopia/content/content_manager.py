@@ -76,6 +76,7 @@ class ContentManager:
         self._lock = threading.Lock()  # guards everything below
         self._session: session.Session | None = None
         self._pending: dict[str, pack.PendingPack] = {}  # by first letter of the pack's name
+        self._not_uploaded: dict[str, pack.PendingPack] = {}  # those and the full ones, by name
         self._written: dict[bytes, Entry | None] = {}  # not in the committed index yet; None while being sealed
         self._unindexed: list[Entry] = []  # in uploaded packs
         self._indexed_at = time.monotonic()
@@ -155,9 +156,9 @@ class ContentManager:
 
     def _sealed_bytes(self, entry: Entry) -> bytes | memoryview:
         with self._lock:
-            for pending in self._pending.values():
-                if pending.blob_id == entry.pack_blob_id:
-                    return bytes(pending.buffer[entry.pack_offset : entry.pack_offset + entry.packed_length])
+            pending = self._not_uploaded.get(entry.pack_blob_id)
+            if pending is not None:
+                return bytes(pending.buffer[entry.pack_offset : entry.pack_offset + entry.packed_length])
         if not entry.pack_blob_id.startswith("q"):
             return self._storage.get(entry.pack_blob_id, entry.pack_offset, entry.packed_length)
         blob = memoryview(self._metadata_pack(entry.pack_blob_id))
@@ -252,7 +253,7 @@ class ContentManager:
             pending = self._pending.get(kind)
             if pending is None:
                 pending = pack.PendingPack(ids.new_pack_blob_id(prefix, self._session.session_id))
-                self._pending[kind] = pending
+                self._pending[kind] = self._not_uploaded[pending.blob_id] = pending
             entry = Entry(
                 key,
                 max(int(now.timestamp()), not_before),
@@ -299,6 +300,7 @@ class ContentManager:
             full.finish(self._hash_of, self._encryptor)
             self._storage.put(full.blob_id, full.buffer)
             with self._lock:
+                del self._not_uploaded[full.blob_id]
                 self.statistics.stored_bytes += len(full.buffer)
                 self._unindexed += full.entries
                 overdue = time.monotonic() - self._indexed_at > _INDEX_INTERVAL
@@ -321,7 +323,12 @@ class ContentManager:
             entries, self._unindexed = self._unindexed, []
         if entries and self._session is not None:
             index = index_v2.build(entries)
-            self._indexes.write(index, self._session.session_id)
+            try:
+                self._indexes.write(index, self._session.session_id)
+            except BaseException:
+                with self._lock:
+                    self._unindexed += entries  # else a second flush would succeed without them
+                raise
             with self._lock:
                 self.statistics.stored_bytes += len(index) + encryption.OVERHEAD
                 for entry in entries:
