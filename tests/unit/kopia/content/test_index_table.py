@@ -94,7 +94,7 @@ ENTRIES = st.builds(
 INDEXES = st.lists(ENTRIES, min_size=1, max_size=8, unique_by=lambda entry: entry.key)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.lists(INDEXES, max_size=5), st.integers(0, 5))
 def test_the_table_is_what_a_dictionary_would_be(indexes: list[list[Entry]], watermark: int) -> None:
     model: dict[bytes, list[Entry]] = {}
