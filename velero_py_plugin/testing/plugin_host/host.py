@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from velero_py_plugin._pb.goplugin import health_pb2
 from velero_py_plugin._pb.velero import plugin_lister_pb2, shared_pb2
@@ -170,10 +170,12 @@ class PluginHost:
             )
         except OSError as error:
             raise PluginStartError(f"{self.command} cannot be executed: {error}") from error
-        for read in (self._read_stdout, self._read_stderr):
-            thread = threading.Thread(target=read, name=f"plugin-host{read.__name__}", daemon=True)
+        self._readers = [
+            threading.Thread(target=self._read_stdout, args=(self._process.stdout,), daemon=True),
+            threading.Thread(target=self._read_stderr, args=(self._process.stderr,), daemon=True),
+        ]
+        for thread in self._readers:
             thread.start()
-            self._readers.append(thread)
         try:
             self._connection = Connection(parse_handshake(self._first_line()), self._call_timeout)
         except PluginStartError:
@@ -289,25 +291,22 @@ class PluginHost:
         for thread in self._readers:
             thread.join(max(0.0, deadline - time.monotonic()))
         held = any(thread.is_alive() for thread in self._readers)
-        if not held and process.stdout and process.stderr:
-            process.stdout.close()
-            process.stderr.close()
         return PluginExit(status, kill, held, seconds)
 
-    def _read_stdout(self) -> None:
-        stdout = self._running.stdout
-        while stdout and (line := stdout.readline(LINE_BUFFER_BYTES)):
-            self._stdout_lines.put(line)
+    def _read_stdout(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            while line := pipe.readline(LINE_BUFFER_BYTES):
+                self._stdout_lines.put(line)
         self._stdout_lines.put(b"")
 
-    def _read_stderr(self) -> None:
+    def _read_stderr(self, pipe: IO[bytes]) -> None:
         reader = LogReader()
-        stderr = self._running.stderr
-        while stderr and (chunk := stderr.readline(LINE_BUFFER_BYTES)):
-            line = reader.read(chunk)
-            with self._log_grew:
-                self._log.append(line)
-                self._log_grew.notify_all()
+        with pipe:
+            while chunk := pipe.readline(LINE_BUFFER_BYTES):
+                line = reader.read(chunk)
+                with self._log_grew:
+                    self._log.append(line)
+                    self._log_grew.notify_all()
 
     def _first_line(self) -> str:
         try:
