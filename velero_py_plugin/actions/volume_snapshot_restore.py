@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from velero_py_plugin.actions.data_download import restores_volumes
-from velero_py_plugin.actions.upload_outcome import is_uploaded
+from velero_py_plugin.actions.cluster import ClientFactory, cluster_client
+from velero_py_plugin.actions.snapshot_skip import SnapshotSkip
 from velero_py_plugin.api.resource import VOLUME_SNAPSHOT
 from velero_py_plugin.plugin.kinds import (
     ResourceSelector,
@@ -18,7 +18,13 @@ class VolumeSnapshotRestoreAction(RestoreItemActionV2):
 
     After a failed upload Velero's own action has prepared the object for a restore from the local snapshot, and it is
     left as it is.
+
+    Args:
+        client: Gives the cluster when it is first needed.
     """
+
+    def __init__(self, client: ClientFactory = cluster_client) -> None:
+        self._skip = SnapshotSkip(client)
 
     def applies_to(self) -> ResourceSelector:
         """Every VolumeSnapshot in the restore."""
@@ -26,6 +32,4 @@ class VolumeSnapshotRestoreAction(RestoreItemActionV2):
 
     def execute(self, request: RestoreItemActionRequest) -> RestoreItemActionResult:
         """Decides by the outcome that the backup stored on the object."""
-        return RestoreItemActionResult(
-            skip_restore=restores_volumes(request.restore) and is_uploaded(request.item_from_backup)
-        )
+        return RestoreItemActionResult(skip_restore=self._skip.applies(request))

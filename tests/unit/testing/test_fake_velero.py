@@ -155,7 +155,7 @@ def failed_backup(cluster: Cluster) -> BackupOutcome:
 
 def test_backup_makes_one_upload_and_waits_for_it(cluster: Cluster) -> None:
     claim = cluster.make_claim()
-    phases = iter(
+    phases: Iterator[dict[str, Any]] = iter(
         [
             {"phase": "Accepted"},
             {"phase": "InProgress", "progress": {"bytesDone": 3, "totalBytes": 8}},
