@@ -150,11 +150,11 @@ def _entries(raw: bytes, content_id: str) -> list[Any]:
 def _parse_entry(entry: Any, content_id: str) -> tuple[str, int, Manifest | None]:
     try:
         manifest_id, modified = entry["id"], go_json.parse_time(entry["modified"])
-        if entry.get("deleted"):
-            return manifest_id, modified, None
         labels = entry["labels"] or {}
         if not isinstance(manifest_id, str) or not all(isinstance(value, str) for value in labels.values()):
             raise TypeError("an id or label is not text")
+        if entry.get("deleted"):
+            return manifest_id, modified, None
         return manifest_id, modified, Manifest(manifest_id, labels, modified, entry.get("data"))
     except (KeyError, TypeError, AttributeError) as error:
         raise errors.CorruptRepositoryError(
