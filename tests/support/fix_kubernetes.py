@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from velero_py_plugin import errors as root_errors
+from velero_py_plugin.api import resource
 from velero_py_plugin.api.resource import ResourceType
 from velero_py_plugin.kube import errors
 from velero_py_plugin.kube.client import KubeClient
@@ -138,12 +139,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_ready(client: KubeClient, server: subprocess.Popen[bytes], log: Path) -> None:
-    namespace = ResourceType("", "v1", "namespaces", "Namespace", namespaced=False)
-
     def ready() -> bool:
         try:
             # The last thing that a fresh server sets up before it can take every request.
-            client.get(namespace, "default")
+            client.get(resource.NAMESPACE, "default")
         except (root_errors.TemporaryError, errors.NotFoundError, errors.ForbiddenError):
             return False
         return True
@@ -178,7 +177,7 @@ def _served(client: KubeClient, name: str) -> bool:
     return True
 
 
-def _wait_for(condition: Any, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not condition():
         if process.poll() is not None or time.monotonic() > deadline:

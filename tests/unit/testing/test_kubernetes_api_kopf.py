@@ -20,13 +20,17 @@ _NAMESPACE = "velero"
 
 
 class Operator:
-    """A minimal operator that notes every event it is handed."""
+    """A minimal operator that notes every event it is handed.
 
-    def __init__(self, api: KubernetesApi) -> None:
+    Args:
+        api: The server.
+        registry: More handlers.
+    """
+
+    def __init__(self, api: KubernetesApi, registry: kopf.OperatorRegistry) -> None:
         self.seen: queue.Queue[tuple[str | None, str, str]] = queue.Queue()
         self._stop = threading.Event()
         self._ready = threading.Event()
-        registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)
         def login(**_: Any) -> kopf.ConnectionInfo:
@@ -89,7 +93,7 @@ def test_operator_sees_everything_and_survives_dropped_watches(
     kubernetes_api: KubernetesApi, client: KubeClient
 ) -> None:
     client.create(resource.DATA_UPLOAD, _data_upload("existing"))
-    operator = Operator(kubernetes_api)
+    operator = Operator(kubernetes_api, kopf.OperatorRegistry())
     operator.start()
     try:
         assert operator.next() == (None, "existing", "")
@@ -114,5 +118,34 @@ def test_operator_sees_everything_and_survives_dropped_watches(
         kubernetes_api.drop_watches()
         assert operator.next() == (None, "existing", "")
         assert operator.seen.empty()
+    finally:
+        operator.stop()
+
+
+def test_operator_holds_objects_and_posts_events(kubernetes_api: KubernetesApi, client: KubeClient) -> None:
+    registry = kopf.OperatorRegistry()
+    deleted = threading.Event()
+
+    @kopf.on.delete("velero.io", "v2alpha1", "datauploads", registry=registry)
+    def delete(body: kopf.Body, **_: Any) -> None:
+        kopf.event(body, type="Normal", reason="Released", message="nothing holds it any more")
+        deleted.set()
+
+    operator = Operator(kubernetes_api, registry)
+    operator.start()
+    try:
+        made = client.create(resource.DATA_UPLOAD, _data_upload("held"))
+        events = client.watch(resource.DATA_UPLOAD, _NAMESPACE, resource_version=made["metadata"]["resourceVersion"])
+        assert next(events).object["metadata"]["finalizers"] == ["kopf.zalando.org/KopfFinalizerMarker"]
+        client.delete(resource.DATA_UPLOAD, "held", _NAMESPACE)
+        assert deleted.wait(_PATIENCE)
+        while next(events).type != "DELETED":
+            pass
+        events.close()
+        posted = client.watch(resource.EVENT, _NAMESPACE)
+        event = next(each.object for each in posted if each.object["reason"] == "Released")
+        assert event["involvedObject"]["uid"] == made["metadata"]["uid"]
+        assert event["message"] == "nothing holds it any more"
+        posted.close()
     finally:
         operator.stop()

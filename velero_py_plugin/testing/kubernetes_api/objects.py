@@ -22,6 +22,7 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 _STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 _APPLY_PATCH: Final = "application/apply-patch+yaml"
+_DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
 _NAMES_TRIED: Final = 8
 # Fields of metadata that only the server writes.
 _SERVER_FIELDS: Final = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
@@ -81,6 +82,8 @@ class Objects:
         self._check_namespace(served, namespace, meta["name"])
         if served.resource.status_subresource:
             new.pop("status", None)
+        if served.resource == resource.PVC:
+            self._default_storage_class(new)
         self._complete(served, new, None)
         meta = new["metadata"]
         meta["uid"] = str(uuid.uuid4())
@@ -248,6 +251,19 @@ class Objects:
             meta["name"] = metadata.generated_name(base)
             if self._store.get(served, (namespace, meta["name"])) is None:
                 return
+
+    def _default_storage_class(self, claim: dict[str, Any]) -> None:
+        """What admission plug-in DefaultStorageClass does: the newest class marked as default."""
+        spec = claim.get("spec")
+        if not isinstance(spec, dict) or spec.get("storageClassName") is not None:
+            return
+        defaults = [
+            (stored["metadata"]["creationTimestamp"], key[1])
+            for key, stored in self._store.items(BY_PATH["storage.k8s.io", "v1", "storageclasses"])
+            if (stored["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true"
+        ]
+        if defaults:
+            spec["storageClassName"] = max(defaults)[1]
 
     def _check_namespace(self, served: ServedType, namespace: str, name: str) -> None:
         if not served.resource.namespaced:

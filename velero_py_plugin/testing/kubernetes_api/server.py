@@ -27,11 +27,15 @@ _BODY_LIMIT: Final = 3 * 1024 * 1024
 class KubernetesApi:
     """A Kubernetes API server for tests and demonstrations, on 127.0.0.1, in this process.
 
-    It answers as kube-apiserver v1.34 does for the types of :data:`velero_py_plugin.api.resource.ALL`, and plays the
-    garbage collector and the namespace controller, without which deletion does not work. There is no other controller,
-    no scheduler and no kubelet: nobody binds claims, starts pods, or removes a pod that was deleted while a node ran
-    it. Two things a real server does are left out silently: ``metadata.managedFields``, and dropping unknown fields of
-    built-in types. Everything else that is missing is refused with 404, 405, 415 or 501.
+    It answers as kube-apiserver v1.34 does for the types of :data:`velero_py_plugin.api.resource.ALL` (one contract
+    suite holds both to it), and plays the garbage collector and the namespace controller, without which deletion does
+    not work. There is no other controller, no scheduler and no kubelet: nobody binds claims, starts pods, or removes a
+    pod that was deleted while a node ran it. Of the admission plug-ins there are NamespaceLifecycle and
+    DefaultStorageClass; the others would add finalizers or volumes that only missing controllers take away.
+
+    Left out silently: ``metadata.managedFields``, field validation on request, and for built-in types unknown fields
+    (kept here, dropped there) and rules that movers do not meet. Everything else that is missing is refused with 404,
+    405, 415 or 501.
 
     Args:
         history: How many changes are remembered for watches and for the later pages of a list.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.kubernetes.contract.cluster import DATA_UPLOADS, Cluster
+from tests.interop.kubernetes.contract.cluster import DATA_UPLOADS, Cluster, eventually
 from velero_py_plugin.api import resource
 from velero_py_plugin.kube import errors
 
@@ -264,6 +264,28 @@ class BuiltInContract:
         for spec in ({"volumeName": "pv-2"}, {"storageClassName": "other"}, {"accessModes": ["ReadOnlyMany"]}):
             with pytest.raises(errors.InvalidObjectError, match="immutable"):
                 cluster.client.merge_patch(resource.PVC, "claim", {"spec": spec}, cluster.namespace)
+
+    def test_claim_gets_the_default_storage_class(self, cluster: Cluster) -> None:
+        name = f"default-{cluster.namespace}"
+        annotations = {"storageclass.kubernetes.io/is-default-class": "true"}
+        storage_class = {"metadata": {"name": name, "annotations": annotations}, "provisioner": "d"}
+        cluster.client.create(resource.STORAGE_CLASS, storage_class)
+        try:
+            # The admission plug-in of a real server learns of the class a moment later.
+            eventually(lambda: self._class_of_new_claim(cluster) == name, "claims get the default class")
+            explicit = cluster.client.create(resource.PVC, self._claim(cluster, storageClassName=""))
+            assert explicit["spec"]["storageClassName"] == ""
+        finally:
+            cluster.client.delete(resource.STORAGE_CLASS, name)
+        eventually(lambda: self._class_of_new_claim(cluster) is None, "claims get no class any more")
+
+    def _class_of_new_claim(self, cluster: Cluster) -> str | None:
+        body = self._claim(cluster)
+        body["metadata"]["name"] = "probe"
+        made = cluster.client.create(resource.PVC, body)
+        cluster.client.delete(resource.PVC, "probe", cluster.namespace)
+        name: str | None = made["spec"].get("storageClassName")
+        return name
 
     def test_claim_without_a_storage_class_can_be_given_one(self, cluster: Cluster) -> None:
         cluster.client.create(resource.PVC, self._claim(cluster))
