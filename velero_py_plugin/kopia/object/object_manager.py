@@ -91,22 +91,27 @@ class ObjectManager:
         Raises:
             CorruptRepositoryError: A content is missing, or an index cannot be read or has gaps.
         """
+        return self._parts(object_id, 0)
+
+    def _parts(self, object_id: ids.ObjectID, depth: int) -> Iterator[Part]:
         if object_id.compressed:
             raise errors.UnsupportedFormatError(
                 f"the object {object_id} is compressed as in format version 1, which is not supported"
             )
-        if object_id.indirection > _MAX_INDIRECTION:
+        # Entries of an index may be indexes again, so that the object id alone does not bound the levels.
+        if depth + object_id.indirection > _MAX_INDIRECTION:
             raise errors.CorruptRepositoryError(f"the object {object_id} has too many levels of indexes")
         if object_id.indirection == 0:
             yield Part(0, self._contents.find(object_id.content_id).original_length, object_id.content_id)
             return
         index = ids.ObjectID(object_id.content_id, object_id.indirection - 1)
         expected = 0
-        for start, length, entry_id in _index_entries(self.read(index), object_id):
+        raw = b"".join(self._contents.read(part.content_id) for part in self._parts(index, depth + 1))
+        for start, length, entry_id in _index_entries(raw, object_id):
             if start != expected:
                 raise errors.CorruptRepositoryError(f"the index of object {object_id} has a gap at byte {expected}")
             got = 0
-            for part in self.parts(entry_id):
+            for part in self._parts(entry_id, depth + 1):
                 yield Part(start + part.start, part.length, part.content_id)
                 got += part.length
             if got != length:
