@@ -35,7 +35,6 @@ from velero_py_plugin.controller.phase_machine import Failure, Readiness, Ready,
 from velero_py_plugin.controller.repository_access import (
     AccessReader,
     RepositoryAccess,
-    applied_environment,
     repository_url,
 )
 from velero_py_plugin.controller.settings import Settings
@@ -211,8 +210,7 @@ class BackupRepositoryReconciler:
     def _open(self, access: RepositoryAccess) -> None:
         with tempfile.TemporaryDirectory(prefix="velero-py-repository-") as directory:
             files = access.write(pathlib.Path(directory))
-            with applied_environment(files.environment):
-                self._prepare(files.url, access.password)
+            self._prepare(files.url, access.password)
 
     def _publish(
         self, key: RepositoryKey, repository: BackupRepository | None, failure: root_errors.PermanentError | None

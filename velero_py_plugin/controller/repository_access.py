@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import dataclasses
 import os
 import pathlib
-import threading
-from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -54,14 +51,15 @@ class RepositoryAccess:
         """
         password_file = directory / "password"
         _write_secret(password_file, self.password)
-        url, environment = self.url, {}
+        files: dict[str, str] = {}
         if self.ca_certificate:
             _write_secret(directory / "ca.pem", self.ca_certificate)
-            url += f"{'&' if '?' in url else '?'}{urlencode({'ca-file': str(directory / 'ca.pem')})}"
+            files["ca-file"] = str(directory / "ca.pem")
         if self.credentials:
             _write_secret(directory / "credentials", self.credentials)
-            environment["AWS_SHARED_CREDENTIALS_FILE"] = str(directory / "credentials")
-        return AccessFiles(url=url, password_file=password_file, environment=environment)
+            files["credentials-file"] = str(directory / "credentials")
+        separator = "&" if "?" in self.url else "?"
+        return AccessFiles(f"{self.url}{separator}{urlencode(files)}" if files else self.url, password_file)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,42 +67,18 @@ class AccessFiles:
     """A repository access as a process on this machine is given it.
 
     Attributes:
-        url: Place.
+        url: Place, and the files with certificates and credentials.
         password_file: File with the password.
-        environment: Variables that lead boto3 to the credentials.
     """
 
     url: str
     password_file: pathlib.Path
-    environment: Mapping[str, str]
 
 
 def _write_secret(path: pathlib.Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-
-
-_environment_lock = threading.Lock()
-
-
-@contextlib.contextmanager
-def applied_environment(environment: Mapping[str, str]) -> Iterator[None]:
-    """Sets variables of this very process for one call into boto3, which reads its credentials from nowhere else.
-
-    One call at a time; movers do not inherit the change, since they are given an environment of their own.
-    """
-    with _environment_lock:
-        previous = {name: os.environ.get(name) for name in environment}
-        os.environ.update(environment)
-        try:
-            yield
-        finally:
-            for name, value in previous.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
 
 
 class AccessReader:

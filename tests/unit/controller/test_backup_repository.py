@@ -269,12 +269,12 @@ def test_the_library_finds_credentials_and_certificates(environment: Environment
     seen: dict[str, str] = {}
 
     def look() -> None:
-        seen["credentials"] = Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).read_text()
-        (ca_file,) = parse_qs(urlsplit(repositories.calls[0][0]).query)["ca-file"]
+        query = parse_qs(urlsplit(repositories.calls[0][0]).query)
+        (credentials_file,), (ca_file,) = query["credentials-file"], query["ca-file"]
+        seen["credentials"] = Path(credentials_file).read_text()
         seen["ca"] = Path(ca_file).read_text()
         seen["directory"] = os.path.dirname(ca_file)
 
-    before = os.environ.get("AWS_SHARED_CREDENTIALS_FILE")
     encoded = base64.b64encode(b"[default]\n").decode()
     environment.kube.create(SECRET, {"metadata": {"name": "cloud"}, "data": {"key": encoded}}, NAMESPACE_OF_VELERO)
     patch = {
@@ -289,4 +289,3 @@ def test_the_library_finds_credentials_and_certificates(environment: Environment
     repositories.reconciler.reconcile(KEY)
     assert (seen["credentials"], seen["ca"]) == ("[default]\n", "PEM")
     assert not os.path.exists(seen["directory"])
-    assert os.environ.get("AWS_SHARED_CREDENTIALS_FILE") == before

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, strategies
@@ -21,7 +21,6 @@ from velero_py_plugin.controller.errors import (
 from velero_py_plugin.controller.repository_access import (
     AccessReader,
     RepositoryAccess,
-    applied_environment,
     repository_url,
 )
 from velero_py_plugin.kopia.blob import location as blob_location
@@ -165,7 +164,7 @@ def test_files_of_an_access(tmp_path: Path) -> None:
     access = RepositoryAccess("s3://bkt/kopia/app/?region=eu-1", "secret", "PEM", "[default]")
     files = access.write(tmp_path)
     assert files.url.startswith("s3://bkt/kopia/app/?region=eu-1&ca-file=")
-    assert files.environment == {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+    assert files.url.endswith(urlencode({"credentials-file": str(tmp_path / "credentials")}))
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "password": "secret",
         "ca.pem": "PEM",
@@ -174,13 +173,4 @@ def test_files_of_an_access(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     plain = RepositoryAccess("s3://bkt/kopia/app/", "secret", ca_certificate="PEM").write(tmp_path)
     assert plain.url.startswith("s3://bkt/kopia/app/?ca-file=")
-    assert plain.environment == {}
-
-
-def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KEPT", "before")
-    monkeypatch.delenv("ADDED", raising=False)
-    with applied_environment({"KEPT": "during", "ADDED": "during"}):
-        assert (os.environ["KEPT"], os.environ["ADDED"]) == ("during", "during")
-    assert os.environ["KEPT"] == "before"
-    assert "ADDED" not in os.environ
+    assert "credentials" not in plain.url

@@ -51,7 +51,7 @@ class LocalProcessExposer:
         snapshot_directory: Gives the directory behind a CSI snapshot handle.
         volume_directory: Gives the directory behind a CSI volume handle, whether or not there is one yet.
         node: Name of this machine in ``status.node``.
-        environment: What movers find in their environment, beside the way to their credentials.
+        environment: What movers find in their environment.
         command: Executable that takes a mover's arguments.
         cancel_grace: Seconds between asking a mover to stop and killing it.
     """
@@ -120,7 +120,7 @@ class LocalProcessExposer:
             arguments = restore_arguments(request, **place, target=exposure.path)
         process = MoverProcess(
             [*self._command, *arguments],
-            environment={**self._environment, **files.environment},
+            environment=self._environment,
             name=request.meta.name,
             cancel_grace=self._cancel_grace,
         )

@@ -18,10 +18,13 @@
         ``true`` accepts any certificate.
     ``path-style``
         ``true`` puts the bucket into the path, ``false`` into the host name; without it an endpoint means ``true``.
+    ``credentials-file``
+        AWS credentials file to take instead of what boto3 finds in the environment and the home folder.
     ``profile``
         Section of the credentials file.
 
-Credentials are never part of a URL: boto3 finds them in the environment, in files, or asks the cloud for them.
+Credentials themselves are never part of a URL: they lie in a file, or boto3 finds them in the environment, in the home
+folder, or asks the cloud for them.
 """
 
 from __future__ import annotations
@@ -35,7 +38,15 @@ from velero_py_plugin import errors
 from velero_py_plugin.kopia.blob import filesystem
 from velero_py_plugin.kopia.blob.storage import Storage
 
-_PARAMETERS: Final = ("endpoint", "region", "ca-file", "insecure-skip-tls-verify", "path-style", "profile")
+_PARAMETERS: Final = (
+    "endpoint",
+    "region",
+    "ca-file",
+    "insecure-skip-tls-verify",
+    "path-style",
+    "credentials-file",
+    "profile",
+)
 _BOOLEANS: Final = {"true": True, "false": False}
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}", re.ASCII)
 _FORMS: Final = "use file:///folder or s3://bucket/prefix?endpoint=URL&region=NAME"
@@ -67,6 +78,7 @@ class S3Location:
         ca_file: File of certificates to trust instead of the system's; empty for the system's.
         insecure_skip_tls_verify: Accept any certificate.
         path_style: Whether the bucket goes into the path (else into the host name); None to follow ``endpoint``.
+        credentials_file: AWS credentials file; empty to take what boto3 finds.
         profile: Section of the credentials file; empty for the default.
     """
 
@@ -77,6 +89,7 @@ class S3Location:
     ca_file: str = ""
     insecure_skip_tls_verify: bool = False
     path_style: bool | None = None
+    credentials_file: str = ""
     profile: str = ""
 
     def __str__(self) -> str:
@@ -86,6 +99,7 @@ class S3Location:
             "ca-file": self.ca_file,
             "insecure-skip-tls-verify": "true" if self.insecure_skip_tls_verify else "",
             "path-style": "" if self.path_style is None else str(self.path_style).lower(),
+            "credentials-file": self.credentials_file,
             "profile": self.profile,
         }
         query = urllib.parse.urlencode({key: value for key, value in values.items() if value}, safe=":/")
@@ -173,6 +187,7 @@ def _parse_s3(parts: urllib.parse.SplitResult) -> S3Location:
         ca_file=values.get("ca-file", ""),
         insecure_skip_tls_verify=_parse_boolean(values, "insecure-skip-tls-verify") or False,
         path_style=_parse_boolean(values, "path-style"),
+        credentials_file=values.get("credentials-file", ""),
         profile=values.get("profile", ""),
     )
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import boto3.session
 import botocore.config
+import botocore.session
 
 from velero_py_plugin.kopia import errors
 from velero_py_plugin.kopia.blob import blob_id as blob_ids
@@ -53,11 +54,15 @@ class S3Storage:
         self._location = location
         if location.ca_file and not os.access(location.ca_file, os.R_OK):
             raise errors.StorageError(f"The file {location.ca_file} that ca-file names cannot be read.")
+        if location.credentials_file and not os.access(location.credentials_file, os.R_OK):
+            raise errors.StorageError(
+                f"The file {location.credentials_file} that credentials-file names cannot be read."
+            )
         if location.insecure_skip_tls_verify:
             # Whoever asked for it need not be told with every request.
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
         with self._translated("use the settings"):
-            session = boto3.session.Session(profile_name=location.profile or None)
+            session = _session(location)
             self._client: Any = session.client(
                 "s3",
                 region_name=location.region or session.region_name or _DEFAULT_REGION,
@@ -233,6 +238,15 @@ class _Body(io.RawIOBase):
         piece = bytes(self._data[self._position : end])
         self._position += len(piece)
         return piece
+
+
+def _session(location: S3Location) -> boto3.session.Session:
+    core = botocore.session.Session(profile=location.profile or None)
+    if location.credentials_file:
+        core.set_config_variable("credentials_file", location.credentials_file)
+        # boto3 would prefer the environment, which may hold the keys of another account.
+        core.get_component("credential_provider").remove("env")
+    return boto3.session.Session(botocore_session=core)
 
 
 def _addressing_style(location: S3Location) -> str:
