@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import click
 
@@ -31,7 +30,7 @@ _SHOWN_DIFFERENCES: Final = 20
 class DemoFailedError(errors.PermanentError):
     """The restored volume is not what was backed up, or never came to be."""
 
-    reason = "DemoFailed"
+    reason: ClassVar[str] = "DemoFailed"
 
 
 def run(*, keep: Path | None, verbose: bool) -> None:
@@ -95,9 +94,7 @@ class _Demo:
         tree.generate_tree(original, files=_FILES, large_file_bytes=_LARGE_FILE_BYTES, seed=1)
         subprocess.run(["cp", "-a", f"{original}/.", str(volume)], check=True)
         summary = tree.summarise_tree(original)
-        self._say(
-            f"{summary.files} files, {terminal.human_bytes(summary.bytes)}, {summary.symlinks} links, odd names and modes"
-        )
+        self._say(f"{summary.files} files, {terminal.human_bytes(summary.bytes)}, {summary.symlinks} links")
         return original
 
     def _back_up(self, stage: Stage, velero: FakeVelero) -> BackupOutcome:
@@ -140,7 +137,7 @@ class _Demo:
 
     def _show_summary(self, stage: Stage) -> None:
         url, password = stage.repository_url(), stage.password
-        with _environment(stage), kopia_repository.open_repository(location.open_storage(url), password) as repository:
+        with kopia_repository.open_repository(location.open_storage(url), password) as repository:
             snapshot = snapshot_manifest.list_snapshots(repository.manifests)[-1]
             stored = sum(blob.length for blob in repository.storage.list())
         files = str(snapshot.root_entry.summary.files if snapshot.root_entry.summary else 0)
@@ -155,12 +152,10 @@ class _Demo:
     def _leave_repository(self, stage: Stage, keep: Path) -> None:
         """Copies the repository out of the S3 server, which ends with the demo; blobs are the same in any storage."""
         folder = keep.absolute()
-        with _environment(stage):
-            source = location.open_storage(stage.repository_url())
-            target = filesystem.FilesystemStorage(folder, create=True)
+        target = filesystem.FilesystemStorage(folder, create=True)
+        with contextlib.closing(location.open_storage(stage.repository_url())) as source:
             for blob in source.list():
                 target.put(blob.blob_id, source.get(blob.blob_id))
-            source.close()
         password_file = folder.with_name(folder.name + ".password")
         descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
@@ -187,5 +182,5 @@ class _Demo:
         if self._verbose:
             self._say(text)
 
-    def _bar(self, what: str, read: Callable[[], tuple[int, int]]) -> object:
+    def _bar(self, what: str, read: Callable[[], tuple[int, int]]) -> contextlib.AbstractContextManager[None]:
         return terminal.bar(f"   {what}", read)

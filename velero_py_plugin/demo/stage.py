@@ -113,13 +113,13 @@ class Stage:
 
     def repository_url(self) -> str:
         """Where the application's repository is."""
-        return self.s3.url(f"kopia/{APPLICATION_NAMESPACE}/")
+        return f"{self.s3.url(f'kopia/{APPLICATION_NAMESPACE}/')}&credentials-file={self.s3.credentials_file}"
 
     def _install_velero_objects(self) -> None:
         for namespace in (VELERO_NAMESPACE, APPLICATION_NAMESPACE):
             self.kube.create(NAMESPACE, {"metadata": {"name": namespace}})
         self._secret("velero-repo-credentials", "repository-password", self.password)
-        self._secret(_CREDENTIALS_SECRET, "cloud", self.s3.credentials_file.read_text(encoding="utf-8"))
+        self._secret(_CREDENTIALS_SECRET, "cloud", Path(self.s3.credentials_file).read_text(encoding="utf-8"))
         location = {
             "metadata": {"name": "default"},
             "spec": {
