@@ -95,7 +95,8 @@ class Harness:
         """Ends it as Velero's server ends; returns the exit status."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.close()
+        if not self._process.stdin.closed:
+            self._process.stdin.close()
         status = self._process.wait(30)
         self._process.stdout.close()
         return status

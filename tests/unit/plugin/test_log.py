@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from velero_py_plugin.plugin.log import CLIPPED, MAX_LINE_BYTES, JSONHandler, LogStream, log_line, send_everything_to
@@ -37,6 +37,7 @@ VALUES = (
 NAMES = TEXT | st.sampled_from(["name", "namespace", "resource", "@message", "@level", "@timestamp", "time", "level"])
 
 
+@settings(deadline=None)  # some of the values are large
 @given(st.sampled_from(["debug", "info", "warn", "error"]), VALUES, VALUES, st.dictionaries(NAMES, VALUES))
 def test_every_line_is_one_velero_understands(
     level: str, message: object, source: object, fields: dict[str, object]

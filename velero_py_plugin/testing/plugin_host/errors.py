@@ -57,7 +57,8 @@ class PluginCallError(PluginHostError):
     Attributes:
         code: The gRPC code as Go spells it, such as ``Unknown``.
         message: The plugin's own words.
-        stack: Where the error came from, innermost first; empty when the plugin does not say.
+        stack: Where the error came from; empty when the plugin does not say. Velero shows the first frame, so the
+            innermost one belongs there; Go plugins linked with velero >= v1.18.2 send the outermost first.
     """
 
     reason: ClassVar[str] = "PluginCall"

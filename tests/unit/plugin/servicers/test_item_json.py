@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from velero_py_plugin.plugin.servicers.item_json import InvalidItemError, decode_object, encode_item
@@ -21,7 +21,8 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text(), JSON))
+@settings(deadline=None, max_examples=50)  # making the objects takes longer than what is tested
+@given(st.dictionaries(st.text(), JSON, max_size=4))
 def test_objects_survive(content: dict[str, Any]) -> None:
     item = {**content, "kind": "ConfigMap"}
     assert decode_object(encode_item(item), "item") == item

@@ -106,7 +106,7 @@ def test_a_plugin_that_does_not_stop_is_killed_after_two_seconds(write_plugin: W
         host.ping()
     ended = host.shutdown()  # once more changes nothing
     assert (ended.status, ended.killed) == (-signal.SIGKILL, True)
-    assert 2 <= ended.seconds < 2.5
+    assert 2 <= ended.seconds < 5
 
 
 def test_a_status_other_than_zero_is_reported(write_plugin: WritePlugin, tmp_path: Path) -> None:
