@@ -85,7 +85,8 @@ class Registry:
             (entry.kind, entry.name): entry for kind in KINDS for entry in found if entry.kind is kind
         }
         self._instances: dict[tuple[type, str], object] = {}
-        self._lock = threading.Lock()
+        # One lock each: an action whose constructor waits for something must not hold up the others.
+        self._locks = {key: threading.Lock() for key in self._registrations}
 
     @property
     def registrations(self) -> tuple[Registration, ...]:
@@ -103,7 +104,7 @@ class Registry:
         registration = self._registrations.get(key)
         if registration is None:
             raise ActionNotFoundError(f"{KINDS[kind]} plugin: {name} was not found or has an invalid name format")
-        with self._lock:
+        with self._locks[key]:
             if key not in self._instances:
                 try:
                     self._instances[key] = registration.factory()

@@ -50,6 +50,28 @@ def test_an_action_is_made_once_when_first_asked_for() -> None:
     assert found == made * 8
 
 
+def test_a_slow_constructor_holds_up_nobody_else() -> None:
+    making, go_on = threading.Event(), threading.Event()
+
+    class Slow(Plain):
+        def __init__(self) -> None:
+            making.set()
+            go_on.wait(10)
+
+    registry = Registry({"example.io/slow": Slow, "example.io/quick": Plain})
+    thread = threading.Thread(target=registry.get, args=(kinds.BackupItemActionV2, "example.io/slow"))
+    thread.start()
+    assert making.wait(10)
+    quick = threading.Thread(target=registry.get, args=(kinds.BackupItemActionV2, "example.io/quick"))
+    quick.start()
+    quick.join(5)
+    held_up = quick.is_alive()
+    go_on.set()
+    for waiting in (thread, quick):
+        waiting.join()
+    assert not held_up
+
+
 def test_a_partial_brings_arguments() -> None:
     registry = Registry({"example.io/x": functools.partial(SampleBackup, "secrets")})
     action = registry.get(kinds.BackupItemActionV2, "example.io/x")
