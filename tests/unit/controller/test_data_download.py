@@ -272,6 +272,25 @@ def test_cancel_after_the_claim_was_bound_keeps_its_data(
     assert environment.kube.get(PVC, "data", "app")["status"]["phase"] == "Bound"
 
 
+def test_a_completed_restore_is_kept_whatever_becomes_of_its_volume_object(
+    environment: Environment, exposer: LocalProcessExposer
+) -> None:
+    environment.make_target_claim()
+    environment.make_download()
+    environment.program(RESTORING)
+    environment.say("go")
+    controller = Controller(environment, exposer)
+    reach(controller, environment, "InProgress")
+    eventually(lambda: controller.download() and environment.kube.list(PV))
+    environment.csi.settle()
+    reach(controller, environment, "Completed")
+    (volume,) = environment.kube.list(PV)
+    released = {"status": {"phase": "Released"}}
+    environment.kube.merge_patch(PV, volume["metadata"]["name"], released, status=True)
+    assert finish(controller, environment, binder=False)["phase"] == "Completed"
+    assert (restored(environment) / "file").read_text() == "restored"
+
+
 def test_a_failed_restore_leaves_nothing(environment: Environment, exposer: LocalProcessExposer) -> None:
     environment.make_target_claim()
     environment.make_download()

@@ -436,9 +436,11 @@ def test_of_two_controllers_only_one_accepts(environment: Environment, exposer: 
 
 
 def test_a_change_between_look_and_write_is_not_overwritten(environment: Environment) -> None:
+    others = [{"status": {"phase": "Failed", "message": "somebody else decided."}}]
+
     def directory(handle: str) -> Path:
-        done = {"status": {"phase": "Failed", "message": "somebody else decided."}}
-        environment.kube.merge_patch(DATA_UPLOAD, "upload", done, NAMESPACE_OF_VELERO)
+        if others:
+            environment.kube.merge_patch(DATA_UPLOAD, "upload", others.pop(), NAMESPACE_OF_VELERO)
         return environment.csi.path_of_snapshot(handle)
 
     environment.make_snapshot()
@@ -556,6 +558,24 @@ def test_movers_wait_their_turn(environment: Environment, exposer: LocalProcessE
     assert environment.wakes == ["three"]
     assert finish(controller, environment, "two")["phase"] == "Completed"
     assert finish(controller, environment, "three")["phase"] == "Completed"
+
+
+def test_a_prepared_request_that_must_wait_again_leaves_its_slot(
+    environment: Environment, exposer: LocalProcessExposer
+) -> None:
+    environment.make_snapshot("first")
+    environment.make_snapshot("second")
+    controller = Controller(environment, exposer, dataclasses.replace(SETTINGS, max_concurrent_moves=1))
+    environment.make_upload("first", snapshot="first")
+    environment.make_upload("second", snapshot="second")
+    reach(controller, environment, "Prepared", "first")
+    not_ready = {"status": {"readyToUse": False}}
+    environment.kube.merge_patch(VOLUME_SNAPSHOT, "first", not_ready, "app", status=True)
+    controller.upload("first")
+    assert environment.upload("first")["status"]["message"].startswith("SnapshotNotReady: ")
+    assert finish(controller, environment, "second")["phase"] == "Completed"
+    environment.csi.settle()
+    assert finish(controller, environment, "first")["phase"] == "Completed"
 
 
 def test_the_location_may_vanish_while_the_mover_runs(environment: Environment, exposer: LocalProcessExposer) -> None:
