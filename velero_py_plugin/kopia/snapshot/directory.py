@@ -139,8 +139,13 @@ class DirectoryEntry:
         return value
 
     @classmethod
-    def from_json(cls, value: Any) -> DirectoryEntry:
+    def from_json(cls, value: Any, *, root: bool = False) -> DirectoryEntry:
         """Reads and checks an entry.
+
+        Args:
+            value: The entry as kopia stores it.
+            root: Whether it is the root of a snapshot. Its name is only shown, never a path, and may be anything:
+                ``/``, or the device of a block volume in Velero's snapshots.
 
         Raises:
             CorruptRepositoryError: A field has a wrong type, or the name is not one that a directory can have.
@@ -165,13 +170,23 @@ class DirectoryEntry:
             )
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
             raise errors.CorruptRepositoryError(f"a directory entry cannot be read: {error!r}") from error
-        if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise errors.CorruptRepositoryError(
-                f"a directory entry is named {name!r}, which would lead outside its directory: refused"
-            )
+        if not root:
+            check_name(name)
         if entry_type not in (FILE, DIRECTORY, SYMLINK):
             raise errors.CorruptRepositoryError(f"the directory entry {name!r} is of the unknown type {entry_type!r}")
         return entry
+
+
+def check_name(name: str) -> None:
+    """Refuses a name that no directory can have.
+
+    Raises:
+        CorruptRepositoryError: It is empty, ``.``, ``..``, or has ``/`` or NUL in it.
+    """
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise errors.CorruptRepositoryError(
+            f"a directory entry is named {name!r}, which would lead outside its directory: refused"
+        )
 
 
 def _count(value: object, limit: int) -> int:

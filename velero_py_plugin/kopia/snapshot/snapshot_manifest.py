@@ -134,20 +134,26 @@ class Snapshot:
             source = data["source"]
             return cls(
                 manifest_id=manifest.manifest_id,
-                source=Source(source["host"], source["userName"], source["path"]),
+                source=Source(_text(source["host"]), _text(source["userName"]), _text(source["path"])),
                 start_time=go_json.parse_time(data["startTime"]),
                 end_time=go_json.parse_time(data["endTime"]),
-                root_entry=DirectoryEntry.from_json(data["rootEntry"]),
-                description=data.get("description", ""),
-                tags=data.get("tags") or {},
-                pins=tuple(data.get("pins") or ()),
-                incomplete=data.get("incomplete", ""),
-                statistics=data.get("stats") or {},
+                root_entry=DirectoryEntry.from_json(data["rootEntry"], root=True),
+                description=_text(data.get("description", "")),
+                tags={key: _text(value) for key, value in (data.get("tags") or {}).items()},
+                pins=tuple(_text(pin) for pin in data.get("pins") or ()),
+                incomplete=_text(data.get("incomplete", "")),
+                statistics=dict((data.get("stats") or {}).items()),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise errors.CorruptRepositoryError(
                 f"the snapshot manifest {manifest.manifest_id} cannot be read: {error!r}"
             ) from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
 
 
 def save(manifests: manifest_manager.ManifestManager, snapshot: Snapshot) -> Snapshot:
@@ -184,7 +190,7 @@ def list_snapshots(
             snapshots.append(Snapshot.from_manifest(manifest))
         except errors.CorruptRepositoryError as error:
             # One bad manifest must not hide the good ones; kopia skips it as well.
-            _LOG.warning("skipped a snapshot: %s", error)
+            _LOG.warning("skipped the snapshot %s: %s", manifest.manifest_id, error)
     return sorted(snapshots, key=lambda snapshot: snapshot.start_time)
 
 
