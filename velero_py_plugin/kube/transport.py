@@ -28,7 +28,7 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
 _FIRST_DELAY: Final = 0.2
 _LONGEST_DELAY: Final = 4.0
-_CONNECTIONS: Final = 8
+_CONNECTIONS: Final = 32
 
 
 @dataclasses.dataclass(frozen=True)
