@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import os
+import ssl
 import warnings
 from collections.abc import Iterator
 from typing import Any, Final
@@ -52,8 +53,8 @@ class S3Storage:
 
     def __init__(self, location: S3Location) -> None:
         self._location = location
-        if location.ca_file and not os.access(location.ca_file, os.R_OK):
-            raise errors.StorageError(f"The file {location.ca_file} that ca-file names cannot be read.")
+        if location.ca_file:
+            _check_ca_file(location.ca_file)
         if location.credentials_file and not os.access(location.credentials_file, os.R_OK):
             raise errors.StorageError(
                 f"The file {location.credentials_file} that credentials-file names cannot be read."
@@ -247,6 +248,15 @@ def _session(location: S3Location) -> boto3.session.Session:
         # boto3 would prefer the environment, which may hold the keys of another account.
         core.get_component("credential_provider").remove("env")
     return boto3.session.Session(botocore_session=core)
+
+
+def _check_ca_file(path: str) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise errors.StorageError(
+            f"The file {path} that ca-file names holds no certificates in PEM form: {error.strerror or error}."
+        ) from error
 
 
 def _addressing_style(location: S3Location) -> str:

@@ -119,9 +119,9 @@ def translate(error: Exception, location: S3Location, action: str) -> base_error
     if isinstance(error, _NO_CREDENTIALS):
         kind = type(error).__name__
         return errors.StorageError(f"{cannot}: no usable credentials were found ({kind}); {_HOW_TO_GIVE_CREDENTIALS}.")
-    if isinstance(error, botocore.parsers.ResponseParserError):
-        return errors.StorageError(f"{cannot}: the server does not answer as S3 does; correct the endpoint.")
-    return errors.StorageError(f"{cannot}: the settings cannot be used ({_first_line(error)}).")
+    return errors.StorageError(
+        f"{cannot}: the request cannot be made, or its answer not be understood ({_first_line(error)})."
+    )
 
 
 def _translate_answer(error: Any, location: S3Location, cannot: str) -> base_errors.Error:
@@ -131,12 +131,11 @@ def _translate_answer(error: Any, location: S3Location, cannot: str) -> base_err
         return missing_bucket(location)
     if code in _WRONG_CREDENTIALS:
         return errors.StorageError(
-            f"{cannot}: the server does not accept the credentials ({code}); "
-            "check the access key, the secret key and this machine's clock."
+            f"{cannot}: the server does not accept the credentials ({code}); check the keys and this machine's clock."
         )
     if code in _DENIED:
         return errors.StorageError(
-            f"{cannot}: the server denies it ({code}); allow these credentials s3:ListBucket on the bucket, "
+            f"{cannot}: the server denies it ({code}); check the keys, and allow them s3:ListBucket on the bucket, "
             "and s3:GetObject, s3:PutObject and s3:DeleteObject on its objects."
         )
     if code == "RequestTimeTooSkewed":
@@ -144,8 +143,8 @@ def _translate_answer(error: Any, location: S3Location, cannot: str) -> base_err
     if code in _OTHER_REGION:
         return errors.StorageError(f"{cannot}: the bucket is in another region ({code}); correct the region.")
     if code in _TEMPORARY or status == 429 or status >= 500:
-        return errors.StorageUnavailableError(f"{cannot}: the server fails for now ({status} {code}).")
-    return errors.StorageError(f"{cannot}: the server refuses it ({status} {code}).")
+        return errors.StorageUnavailableError(f"{cannot}: the server fails for now ({_status(status, code)}).")
+    return errors.StorageError(f"{cannot}: the server refuses it ({_status(status, code)}).")
 
 
 def _translate_tls(text: str, location: S3Location, cannot: str) -> base_errors.Error:
@@ -161,6 +160,11 @@ def _translate_tls(text: str, location: S3Location, cannot: str) -> base_errors.
 
 def _code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _status(status: int, code: str) -> str:
+    # An answer without a body, or with one that nobody understands, has its status for a code.
+    return code if code == str(status) else f"{status} {code}"
 
 
 def _first_line(error: Exception) -> str:
