@@ -62,11 +62,16 @@ _TIME: Final = re.compile(
 )
 
 
+#: The earliest and latest time that text of four-digit years can hold, nanoseconds since 1970.
+MIN_TIME: Final = (datetime.date.min.toordinal() - _EPOCH_ORDINAL) * _SECONDS_PER_DAY * 1_000_000_000
+MAX_TIME: Final = (datetime.date.max.toordinal() + 1 - _EPOCH_ORDINAL) * _SECONDS_PER_DAY * 1_000_000_000 - 1
+
+
 def format_time(nanoseconds: int) -> str:
     """Writes a time as Go does: RFC 3339, UTC, up to nine fractional digits without trailing zeros.
 
     Args:
-        nanoseconds: Since 1970-01-01T00:00:00Z; may be negative.
+        nanoseconds: Since 1970-01-01T00:00:00Z, from ``MIN_TIME`` to ``MAX_TIME``.
     """
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     days, rest = divmod(seconds, _SECONDS_PER_DAY)

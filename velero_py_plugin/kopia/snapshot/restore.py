@@ -102,12 +102,17 @@ class Restorer:
     def restore(self, root: DirectoryEntry) -> RestoreResult:
         """Writes everything below ``root``; the target becomes that directory.
 
+        Args:
+            root: A directory, or a single file or link, which is written into the target under its own name.
+
         Raises:
             CorruptRepositoryError: Something in the snapshot is missing or damaged; what was written before stays.
             TargetError: The target cannot be written; what was written before stays.
             CanceledError: The caller asked to stop; what was written before stays.
         """
-        if root.summary is not None:
+        if root.type == directory.FILE:
+            self.progress.add_total(files=1, size=root.size)
+        elif root.summary is not None:
             self.progress.add_total(files=root.summary.files, size=root.summary.size)
         with futures.ThreadPoolExecutor(self._workers, "restore") as pool:
             try:
@@ -131,7 +136,10 @@ class Restorer:
 
     def _walk(self, root: DirectoryEntry, pool: futures.ThreadPoolExecutor) -> None:
         if root.type != directory.DIRECTORY:
-            raise errors.SnapshotNotFoundError(f"{root.name!r} is not a directory of the snapshot")
+            directory.check_name(root.name)  # the name of a snapshot's root may be anything
+            self._counts[root.type] += 1
+            self._want(root.name, root, pool)
+            return
         stack = [("", root)]
         while stack:
             path, entry = stack.pop()

@@ -94,6 +94,8 @@ class RestoreTarget:
             os.utime(path, ns=(entry.mtime, entry.mtime), dir_fd=self._root, follow_symlinks=False)
         except OSError as error:
             raise self.error(path, error) from error
+        except ValueError as error:
+            raise errors.CorruptRepositoryError(f"the link {path!r} cannot be restored: {error}") from error
 
     def create_file(self, path: str, size: int) -> int:
         """Makes a file of the given size for writing and returns its descriptor.

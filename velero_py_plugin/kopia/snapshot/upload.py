@@ -21,7 +21,7 @@ from typing import Final
 
 from velero_py_plugin.kopia import errors, ids
 from velero_py_plugin.kopia import repository as kopia_repository
-from velero_py_plugin.kopia.codec import splitter
+from velero_py_plugin.kopia.codec import go_json, splitter
 from velero_py_plugin.kopia.snapshot import directory, snapshot_manifest
 from velero_py_plugin.kopia.snapshot.directory import DirectoryEntry
 from velero_py_plugin.kopia.snapshot.progress import Progress
@@ -42,7 +42,7 @@ class _Frame:
     path: str
     entry: DirectoryEntry
     descriptor: int
-    previous: dict[str, DirectoryEntry]
+    previous: dict[str, DirectoryEntry] = dataclasses.field(default_factory=dict)
     subdirectories: list[DirectoryEntry] = dataclasses.field(default_factory=list)
     entries: list[DirectoryEntry] = dataclasses.field(default_factory=list)
     batches: list[futures.Future[list[DirectoryEntry]]] = dataclasses.field(default_factory=list)
@@ -129,20 +129,17 @@ class Uploader:
         name = os.path.basename(os.path.abspath(folder)) or "/"
         stack: list[_Frame] = []
         try:
-            stack.append(self._enter(folder, name, folder, None, previous_root, pool))
+            self._enter(stack, _open_directory(folder, folder), name, folder, previous_root, pool)
             while True:
                 frame = stack[-1]
                 if frame.subdirectories:
-                    child = frame.subdirectories.pop()
-                    below = self._enter(
-                        child.name,
-                        child.name,
-                        f"{frame.path}/{child.name}",
-                        frame.descriptor,
-                        frame.previous.get(child.name),
-                        pool,
-                    )
-                    stack.append(below)
+                    child = frame.subdirectories.pop().name
+                    path = f"{frame.path}/{child}"
+                    try:
+                        descriptor = _open_directory(child, path, frame.descriptor)
+                    except FileNotFoundError:
+                        continue  # removed since it was listed
+                    self._enter(stack, descriptor, child, path, frame.previous.get(child), pool)
                     continue
                 self._leave(frame)
                 stack.pop()
@@ -166,28 +163,20 @@ class Uploader:
 
     def _enter(
         self,
-        open_name: str,
+        stack: list[_Frame],
+        descriptor: int,
         name: str,
         path: str,
-        parent: int | None,
         previous: DirectoryEntry | None,
         pool: futures.ThreadPoolExecutor,
-    ) -> _Frame:
-        """Opens a directory, lists it and hands its files to the workers."""
+    ) -> None:
+        """Puts an open directory on the stack, lists it and hands its files to the workers."""
+        frame = _Frame(path, _entry_of(name, os.fstat(descriptor)), descriptor)
+        stack.append(frame)  # first, so that a failure below finds the workers before it closes what they read through
         self._check_canceled()
-        try:
-            descriptor = os.open(open_name, _OPEN_DIRECTORY, dir_fd=parent)
-        except OSError as error:
-            raise errors.SourceError(f"the folder {path!r} cannot be read: {error.strerror}") from error
-        try:
-            known = self._previous_entries(previous)
-            frame = _Frame(path, _entry_of(name, os.fstat(descriptor)), descriptor, known)
-            self._statistics.dir_count += 1
-            self._list(frame, pool)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return frame
+        frame.previous = self._previous_entries(previous)
+        self._statistics.dir_count += 1
+        self._list(frame, pool)
 
     def _previous_entries(self, previous: DirectoryEntry | None) -> dict[str, DirectoryEntry]:
         if previous is None or previous.type != directory.DIRECTORY:
@@ -213,13 +202,13 @@ class Uploader:
             except FileNotFoundError:
                 continue  # removed since it was listed
             except OSError as error:
-                raise errors.SourceError(f"{frame.path}/{name!s} cannot be read: {error.strerror}") from error
+                raise _unreadable(frame, name, error) from error
             entry = _entry_of(name, status)
             if entry.type == directory.DIRECTORY:
                 frame.subdirectories.append(entry)
             elif not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
                 self._statistics.excluded_file_count += 1
-                _LOG.warning("%s/%s is neither file, folder nor link and was left out", frame.path, name)
+                _LOG.warning("%r is neither file, folder nor link and was left out", f"{frame.path}/{name}")
             elif self._reuse(entry, frame.previous.get(name)):
                 frame.entries.append(entry)
             elif entry.size > _SMALL_FILE:
@@ -270,7 +259,7 @@ class Uploader:
             except FileNotFoundError:
                 continue  # removed since it was listed
             except OSError as error:
-                raise errors.SourceError(f"{frame.path}/{entry.name} cannot be read: {error.strerror}") from error
+                raise _unreadable(frame, entry.name, error) from error
             entry.object_id = str(objects.write_bytes(data))
             entry.size = len(data)
             stored.append(entry)
@@ -287,7 +276,7 @@ class Uploader:
         except FileNotFoundError:
             return  # removed since it was listed
         except OSError as error:
-            raise errors.SourceError(f"{frame.path}/{entry.name} cannot be read: {error.strerror}") from error
+            raise _unreadable(frame, entry.name, error) from error
         entry.object_id = str(object_id)
         frame.entries.append(entry)
         self._statistics.file_count += 1
@@ -322,6 +311,21 @@ class Uploader:
             raise errors.CanceledError("the upload was canceled before it was complete; nothing was committed")
 
 
+def _open_directory(name: str, path: str, parent: int | None = None) -> int:
+    try:
+        # Only the folder a person named may be a link to one.
+        return os.open(name, _OPEN_DIRECTORY & ~(os.O_NOFOLLOW if parent is None else 0), dir_fd=parent)
+    except OSError as error:
+        if parent is not None and isinstance(error, FileNotFoundError):
+            raise
+        raise errors.SourceError(f"the folder {path!r} cannot be read: {error.strerror}") from error
+
+
+def _unreadable(frame: _Frame, name: str, error: OSError) -> errors.SourceError:
+    # repr, because the message becomes JSON, which has no place for bytes that are not UTF-8
+    return errors.SourceError(f"the file {f'{frame.path}/{name}'!r} cannot be read: {error.strerror}")
+
+
 def _entry_of(name: str, status: os.stat_result) -> DirectoryEntry:
     kind = stat.S_IFMT(status.st_mode)
     entry_type = (
@@ -333,7 +337,8 @@ def _entry_of(name: str, status: os.stat_result) -> DirectoryEntry:
         object_id="",
         mode=stat.S_IMODE(status.st_mode),
         size=0 if entry_type == directory.DIRECTORY else status.st_size,
-        mtime=status.st_mtime_ns,
+        # Years that text has no place for, which some file systems have, become the nearest that it has.
+        mtime=min(max(status.st_mtime_ns, go_json.MIN_TIME), go_json.MAX_TIME),
         uid=status.st_uid,
         gid=status.st_gid,
     )
