@@ -20,7 +20,16 @@ WritePlugin = Callable[..., Path]
 
 
 @pytest.fixture
-def write_plugin(tmp_path: Path) -> WritePlugin:
+def socket_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where plugins put their sockets in this test: one that is killed cannot remove its own."""
+    directory = tmp_path / "t"
+    directory.mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory))
+    return directory
+
+
+@pytest.fixture
+def write_plugin(tmp_path: Path, socket_directory: Path) -> WritePlugin:
     """Makes an executable of Python source, in a plugin directory: ``write_plugin(source, name="plugin")``."""
 
     def write(source: str, name: str = "plugin") -> Path:
@@ -111,7 +120,7 @@ StartHarness = Callable[..., Harness]
 
 
 @pytest.fixture
-def start_harness(tmp_path: Path) -> Iterator[StartHarness]:
+def start_harness(tmp_path: Path, socket_directory: Path) -> Iterator[StartHarness]:
     """Starts Velero's plugin client on a plugin directory: ``start_harness(directory, "--log-level", "debug")``."""
     binary = peer("velero-harness")
     started: list[Harness] = []
@@ -126,7 +135,7 @@ def start_harness(tmp_path: Path) -> Iterator[StartHarness]:
 
 
 @pytest.fixture
-def go_plugin(tmp_path: Path) -> Path:
+def go_plugin(tmp_path: Path, socket_directory: Path) -> Path:
     """A sample plugin written in Go with Velero's framework, in a plugin directory of its own."""
     path = tmp_path / "go" / "velero-goplugin"
     path.parent.mkdir()

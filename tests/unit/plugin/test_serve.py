@@ -90,13 +90,12 @@ def test_it_starts_lists_and_stops_in_silence(sample: Path, arguments: list[str]
     assert [line for line in host.log_lines if line.level != "debug"] == []
 
 
-def test_a_bare_environment_is_enough(sample: Path, tmp_path: Path) -> None:
-    environ = {"TMPDIR": str(tmp_path / "t"), "LD_LIBRARY_PATH": "/plugins"}
-    (tmp_path / "t").mkdir()
+def test_a_bare_environment_is_enough(sample: Path, socket_directory: Path) -> None:
+    environ = {"TMPDIR": str(socket_directory), "LD_LIBRARY_PATH": "/plugins"}
     with PluginHost(sample, environ=environ) as host:
         assert len(host.list_plugins()) == 4
-        assert len(list((tmp_path / "t").iterdir())) == 1
-    assert list((tmp_path / "t").iterdir()) == []
+        assert len(list(socket_directory.iterdir())) == 1
+    assert list(socket_directory.iterdir()) == []
 
 
 def test_a_directory_without_room_for_a_socket(sample: Path, tmp_path: Path) -> None:
@@ -181,20 +180,17 @@ def test_shutdown_is_orderly_even_with_a_subprocess_alive(sample: Path) -> None:
             os.kill(child, signal.SIGKILL)
 
 
-def test_sigint_is_ignored_and_sigterm_obeyed(sample: Path, tmp_path: Path) -> None:
-    sockets = tmp_path / "s"
-    sockets.mkdir()
-    with PluginHost(sample, environ={**os.environ, "TMPDIR": str(sockets)}) as host:
+def test_sigint_is_ignored_and_sigterm_obeyed(sample: Path, socket_directory: Path) -> None:
+    with PluginHost(sample) as host:
+        assert len(list(socket_directory.iterdir())) == 1
         os.kill(host.pid, signal.SIGINT)
         host.ping()
         os.kill(host.pid, signal.SIGTERM)
-        wait_until(lambda: list(sockets.iterdir()) == [])
+        wait_until(lambda: list(socket_directory.iterdir()) == [])
         assert host.shutdown().status == 0
 
 
-def test_it_ends_when_its_host_dies(sample: Path, tmp_path: Path) -> None:
-    sockets = tmp_path / "s"
-    sockets.mkdir()
+def test_it_ends_when_its_host_dies(sample: Path, socket_directory: Path) -> None:
     program = (
         "import os, sys\n"
         "from velero_py_plugin.testing.plugin_host import PluginHost\n"
@@ -203,15 +199,9 @@ def test_it_ends_when_its_host_dies(sample: Path, tmp_path: Path) -> None:
         "print(host.pid, len(os.listdir(os.environ['TMPDIR'])), flush=True)\n"
         "os._exit(0)\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program, sample],
-        env={**os.environ, "TMPDIR": str(sockets)},
-        capture_output=True,
-        check=True,
-        timeout=20,
-    )
+    ran = subprocess.run([sys.executable, "-c", program, sample], capture_output=True, check=True, timeout=20)
     assert ran.stdout.split()[1] == b"1"
-    wait_until(lambda: list(sockets.iterdir()) == [])
+    wait_until(lambda: list(socket_directory.iterdir()) == [])
 
 
 def test_a_second_connection_after_the_first(sample_host: PluginHost) -> None:

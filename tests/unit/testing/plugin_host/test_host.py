@@ -24,6 +24,8 @@ from velero_py_plugin.testing.plugin_host import (
 )
 from velero_py_plugin.testing.plugin_host.host import check_list
 
+pytestmark = pytest.mark.usefixtures("socket_directory")
+
 BADS = Path(__file__).parents[4] / "tests" / "peers" / "velero" / "bads"
 
 GOOD_START = """
