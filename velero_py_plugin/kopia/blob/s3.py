@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import io
 import os
 import ssl
 import warnings
@@ -210,21 +209,15 @@ class S3Storage:
             raise s3_errors.translate(error, self._location, action) from error
 
 
-class _Body(io.RawIOBase):
-    """The bytes to send, without a copy of them, in pieces so small that each goes out within the connect timeout.
+class _Body:
+    """The bytes to send, as the file that boto3 makes of them anyway, but without a copy and in smaller pieces.
 
-    A body of plain bytes would be sent as one piece, and a pack takes longer than that over a slow line.
+    Each piece has to get onto the line within the connect timeout, also when many threads share a slow line.
     """
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._data = memoryview(data).cast("B")
         self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: len(self._data)}[whence]

@@ -56,6 +56,7 @@ _S3_LOCATIONS = st.builds(
     endpoint=st.sampled_from(["", "http://127.0.0.1:9000", "https://s3.example", "http://[::1]:1"]),
     region=_TEXT,
     ca_file=_TEXT,
+    credentials_file=_TEXT,
     insecure_skip_tls_verify=st.booleans(),
     path_style=st.none() | st.booleans(),
     profile=_TEXT,

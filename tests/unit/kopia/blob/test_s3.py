@@ -285,6 +285,26 @@ def test_profiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "/eu-x-1/s3/" in server.requests[0].headers["Authorization"]
 
 
+def test_a_credentials_file_goes_before_the_environment(tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text(f"[default]\naws_access_key_id=AKIDOFTHEFILE\naws_secret_access_key={_SECRET}\n")
+    with ScriptedServer(Answer(200, b"data")) as server:
+        assert _storage(server, credentials_file=str(credentials)).get("xe1") == b"data"
+        with pytest.raises(errors.StorageError, match="absent"):
+            _storage(server, credentials_file=str(tmp_path / "absent"))
+    assert "Credential=AKIDOFTHEFILE/" in server.requests[0].headers["Authorization"]
+
+
+def test_reading_nothing_asks_whether_the_place_exists() -> None:
+    head = Answer(200, b"0123456789", {"Last-Modified": _DATE})
+    with ScriptedServer(head) as server:
+        storage = _storage(server)
+        assert storage.get(_PACK, 10, 0) == b""
+        with pytest.raises(errors.CorruptRepositoryError, match="at least 11 bytes"):
+            storage.get(_PACK, 11, 0)
+    assert {request.method for request in server.requests} == {"HEAD"}
+
+
 def test_an_unusable_region() -> None:
     with pytest.raises(errors.StorageError, match="cannot be made"):
         S3Storage(S3Location("bucket", region="no region!")).get("xe1")
