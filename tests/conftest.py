@@ -6,7 +6,12 @@ import os
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A machine that is busy with something else is no defect of the code under test.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 pytest_plugins = sorted(f"tests.support.{path.stem}" for path in (Path(__file__).parent / "support").glob("fix_*.py"))
 

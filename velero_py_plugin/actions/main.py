@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from velero_py_plugin.actions.pvc_backup import PVCBackupAction
@@ -28,4 +29,5 @@ ACTIONS: Final[dict[str, type]] = {
 
 def main() -> None:
     """Serves the actions until Velero ends the process."""
+    logging.getLogger("urllib3").setLevel(logging.INFO)  # its debug lines would fill the log of a backup
     serve(ACTIONS)

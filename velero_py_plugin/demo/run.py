@@ -94,7 +94,10 @@ class _Demo:
         tree.generate_tree(original, files=_FILES, large_file_bytes=_LARGE_FILE_BYTES, seed=1)
         subprocess.run(["cp", "-a", f"{original}/.", str(volume)], check=True)
         summary = tree.summarise_tree(original)
-        self._say(f"{summary.files} files, {terminal.human_bytes(summary.bytes)}, {summary.symlinks} links")
+        self._say(
+            f"{summary.files} files in {summary.folders} folders, {summary.links} links, {terminal.human_bytes(summary.size)}; largest file "
+            f"{terminal.human_bytes(summary.largest)}"
+        )
         return original
 
     def _back_up(self, stage: Stage, velero: FakeVelero) -> BackupOutcome:
