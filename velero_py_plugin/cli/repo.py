@@ -223,7 +223,10 @@ def restore_command(
         f"{terminal.human_bytes(result.bytes_written)} to {target}"
     )
     if result.attributes_not_restored:
-        click.echo(f"warning: {result.attributes_not_restored} owners could not be set (not running as root)", err=True)
+        click.echo(
+            f"warning: {result.attributes_not_restored} owners, modes or times could not be set (not running as root)",
+            err=True,
+        )
 
 
 def _bar(what: str, counters: progress.Progress) -> contextlib.AbstractContextManager[None]:

@@ -55,7 +55,7 @@ class RestoreResult:
         directories: Directories made, the root included.
         symlinks: Links made.
         bytes_written: Bytes of file data.
-        attributes_not_restored: Owners that could not be set for want of privilege.
+        attributes_not_restored: Owners, modes and times that could not be set for want of privilege.
     """
 
     files: int

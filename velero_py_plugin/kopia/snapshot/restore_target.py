@@ -23,6 +23,8 @@ _LOG = logging.getLogger(__name__)
 _OPEN_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _IGNORED_IN_EMPTY: Final = frozenset({"lost+found"})  # what mkfs leaves in a fresh volume
+# EINVAL is the answer for an owner that has no number in this process's user namespace.
+_NOT_PERMITTED: Final = frozenset({errno.EPERM, errno.EACCES, errno.EINVAL})
 _SPARSE_BLOCK: Final = 4096
 
 
@@ -90,7 +92,7 @@ class RestoreTarget:
         try:
             self._make_way(path)
             os.symlink(link, os.fsencode(path), dir_fd=self._root)
-            self._chown(lambda: os.chown(path, entry.uid, entry.gid, dir_fd=self._root, follow_symlinks=False), path)
+            self._attempt(lambda: os.chown(path, entry.uid, entry.gid, dir_fd=self._root, follow_symlinks=False), path)
             os.utime(path, ns=(entry.mtime, entry.mtime), dir_fd=self._root, follow_symlinks=False)
         except OSError as error:
             raise self.error(path, error) from error
@@ -157,20 +159,28 @@ class RestoreTarget:
     def _set_attributes(self, descriptor: int, path: str, entry: DirectoryEntry) -> None:
         status = os.fstat(descriptor)
         if (status.st_uid, status.st_gid) != (entry.uid, entry.gid):
-            self._chown(lambda: os.fchown(descriptor, entry.uid, entry.gid), path)
-        os.fchmod(descriptor, entry.mode)  # after chown, which clears set-uid and set-gid
-        os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+            self._attempt(lambda: os.fchown(descriptor, entry.uid, entry.gid), path)
+        # After chown, which clears set-uid and set-gid.
+        self._attempt(lambda: os.fchmod(descriptor, entry.mode), path)
+        self._attempt(lambda: os.utime(descriptor, ns=(entry.mtime, entry.mtime)), path)
 
-    def _chown(self, change: Callable[[], None], path: str) -> None:
+    def _attempt(self, change: Callable[[], None], path: str) -> None:
         try:
             change()
-        except PermissionError as error:
-            # Only root may give files away. The data is there; the loss is counted and reported, never silent.
+        except OSError as error:
+            if error.errno not in _NOT_PERMITTED:
+                raise
+            # Only root may give files away, only the owner change modes; a volume's own folder may be neither's. The
+            # data is there; the loss is counted and reported, never silent.
             with self._lock:
                 self.attributes_not_restored += 1
                 first = self.attributes_not_restored == 1
             if first:
-                _LOG.warning("the owner of %r cannot be restored (%s); further ones are only counted", path, error)
+                _LOG.warning(
+                    "an owner, mode or time of %r cannot be restored (%s); further ones are only counted",
+                    path or self._folder,
+                    error,
+                )
 
 
 def _data_runs(data: bytes) -> list[tuple[int, int]]:
