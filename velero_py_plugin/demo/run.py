@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 import click
 
 from velero_py_plugin import errors, terminal
+from velero_py_plugin.api.names import OWN_DOMAIN
 from velero_py_plugin.api.resource import DATA_DOWNLOAD, DATA_UPLOAD
 from velero_py_plugin.demo.movement import Movement
 from velero_py_plugin.demo.stage import APPLICATION_NAMESPACE, CLAIM, VELERO_NAMESPACE, Stage
@@ -22,8 +23,8 @@ from velero_py_plugin.kopia.snapshot import snapshot_manifest
 from velero_py_plugin.testing import tree
 from velero_py_plugin.testing.fake_velero import BackupOutcome, FakeVelero
 
-_FILES: Final = 3_500
-_LARGE_FILE_BYTES: Final = 220_000_000
+FILES: Final = 3_500
+LARGE_FILE_BYTES: Final = 220_000_000
 _SHOWN_DIFFERENCES: Final = 20
 
 
@@ -33,29 +34,33 @@ class DemoFailedError(errors.PermanentError):
     reason: ClassVar[str] = "DemoFailed"
 
 
-def run(*, keep: Path | None, verbose: bool) -> None:
+def run(*, keep: Path | None, verbose: bool, files: int = FILES, large_file_bytes: int = LARGE_FILE_BYTES) -> None:
     """Backs a volume up, destroys it, restores it and compares.
 
     Args:
         keep: Folder to leave the repository in; ``None`` leaves nothing.
-        verbose: Also show what Velero does step by step.
+        verbose: Also show what Velero itself does step by step.
+        files: Files in the application's volume.
+        large_file_bytes: Size of one more file.
 
     Raises:
         DemoFailedError: Anything did not match.
     """
     with tempfile.TemporaryDirectory(prefix="velero-py-demo-") as folder:
         try:
-            _Demo(Path(folder), keep, verbose).run()
+            _Demo(Path(folder), keep, verbose, files, large_file_bytes).run()
         finally:
             # Folders of mode 0000 and the like are part of the volume; the clean-up must get into them.
             subprocess.run(["chmod", "-R", "u+rwX", folder], check=False, capture_output=True)
 
 
 class _Demo:
-    def __init__(self, folder: Path, keep: Path | None, verbose: bool) -> None:
+    def __init__(self, folder: Path, keep: Path | None, verbose: bool, files: int, large_file_bytes: int) -> None:
         self._folder = folder
         self._keep = keep
         self._verbose = verbose
+        self._files = files
+        self._large_file_bytes = large_file_bytes
         self._number = 0
         self._rows: list[list[str]] = []
 
@@ -91,12 +96,12 @@ class _Demo:
         volume = stage.make_claim()
         self._act(f"an application with a claim: {APPLICATION_NAMESPACE}/{CLAIM}")
         original = self._folder / "original"
-        tree.generate_tree(original, files=_FILES, large_file_bytes=_LARGE_FILE_BYTES, seed=1)
+        tree.generate_tree(original, files=self._files, large_file_bytes=self._large_file_bytes, seed=1)
         subprocess.run(["cp", "-a", f"{original}/.", str(volume)], check=True)
         summary = tree.summarise_tree(original)
+        size, largest = terminal.human_bytes(summary.size), terminal.human_bytes(summary.largest)
         self._say(
-            f"{summary.files} files in {summary.folders} folders, {summary.links} links, {terminal.human_bytes(summary.size)}; largest file "
-            f"{terminal.human_bytes(summary.largest)}"
+            f"{summary.files} files in {summary.folders} folders, {summary.links} links, {size}; largest file {largest}"
         )
         return original
 
@@ -182,7 +187,7 @@ class _Demo:
         click.echo(f"   {text}")
 
     def _detail(self, text: str) -> None:
-        if self._verbose:
+        if self._verbose or OWN_DOMAIN in text:
             self._say(text)
 
     def _bar(self, what: str, read: Callable[[], tuple[int, int]]) -> contextlib.AbstractContextManager[None]:
