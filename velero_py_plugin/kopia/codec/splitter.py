@@ -120,9 +120,10 @@ class BuzhashSplitter:
         mask = np.uint32(self.average - 1)
         position = self.average // 2  # the shortest chunk
         window_bytes = np.frombuffer(data, dtype=np.uint8)
+        scratch = np.empty((3, _BLOCK + _WINDOW), np.uint32)
         while position <= end:
             last = min(position + _BLOCK, end + 1)
-            hashes = window_hashes(window_bytes[position - _WINDOW : last - 1])
+            hashes = window_hashes(window_bytes[position - _WINDOW : last - 1], scratch)
             hits = np.flatnonzero((hashes & mask) == 0)
             if hits.size:
                 return position + int(hits[0])
@@ -130,20 +131,31 @@ class BuzhashSplitter:
         return end
 
 
-def window_hashes(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+def window_hashes(data: npt.NDArray[np.uint8], scratch: npt.NDArray[np.uint32] | None = None) -> npt.NDArray[np.uint32]:
     """Computes the buzhash of every 64-byte window.
 
     Args:
         data: n bytes, at least 64.
+        scratch: Three rows of at least n words to work in, so that a caller with many blocks allocates once: fresh
+            memory for every step costs more than the arithmetic.
 
     Returns:
-        n - 63 hashes, the first over ``data[0:64]``.
+        n - 63 hashes, the first over ``data[0:64]``; a view of ``scratch``.
     """
-    hashes: npt.NDArray[np.uint32] = _TABLE[data]
+    count = len(data)
+    rows = np.empty((3, count), np.uint32) if scratch is None else scratch
+    hashes, rolled, shifted = rows[0], rows[1], rows[2]
+    np.take(_TABLE, data, out=hashes[:count], mode="clip")
     for width in (1, 2, 4, 8, 16):
-        earlier = hashes[:-width]
-        hashes = ((earlier << np.uint32(width)) | (earlier >> np.uint32(32 - width))) ^ hashes[width:]
-    return hashes[:-32] ^ hashes[32:]  # a rotation by 32 changes nothing
+        longer = count - width
+        np.left_shift(hashes[:longer], np.uint32(width), out=rolled[:longer])
+        np.right_shift(hashes[:longer], np.uint32(32 - width), out=shifted[:longer])
+        np.bitwise_or(rolled[:longer], shifted[:longer], out=rolled[:longer])
+        np.bitwise_xor(rolled[:longer], hashes[width:count], out=rolled[:longer])
+        hashes, rolled, count = rolled, hashes, longer
+    longer = count - 32
+    np.bitwise_xor(hashes[:longer], hashes[32:count], out=rolled[:longer])  # a rotation by 32 changes nothing
+    return rolled[:longer]
 
 
 def splitter(name: str) -> Splitter:
