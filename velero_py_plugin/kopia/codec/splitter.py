@@ -154,8 +154,9 @@ def window_hashes(data: npt.NDArray[np.uint8], scratch: npt.NDArray[np.uint32] |
         np.bitwise_xor(rolled[:longer], hashes[width:count], out=rolled[:longer])
         hashes, rolled, count = rolled, hashes, longer
     longer = count - 32
-    np.bitwise_xor(hashes[:longer], hashes[32:count], out=rolled[:longer])  # a rotation by 32 changes nothing
-    return rolled[:longer]
+    result: npt.NDArray[np.uint32] = rolled[:longer]
+    np.bitwise_xor(hashes[:longer], hashes[32:count], out=result)  # a rotation by 32 changes nothing
+    return result
 
 
 def splitter(name: str) -> Splitter:
