@@ -131,6 +131,10 @@ class _Demo:
     def _note(self, what: str, movement: Movement) -> None:
         status = movement.last.get("status") or {}
         done, _ = movement.bytes_done()
+        name, snapshot_id = movement.last["metadata"]["name"], status.get("snapshotID")
+        self._say(
+            f"{movement.last['kind']} {name}: {status['phase']}" + (f", snapshot {snapshot_id}" if snapshot_id else "")
+        )
         seconds = movement.seconds_in_progress()
         self._rows.append(
             [
@@ -155,7 +159,7 @@ class _Demo:
             [[row[0], files, *row[1:]] for row in self._rows],
             right=frozenset({"FILES", "BYTES", "NEW BYTES", "SECONDS", "MB/S"}),
         )
-        click.echo(f"\nsnapshot {snapshot.manifest_id}, repository of {terminal.human_bytes(stored)} in S3")
+        click.echo(f"\nThe repository in S3 has {terminal.human_bytes(stored)} for it.")
 
     def _leave_repository(self, stage: Stage, keep: Path) -> None:
         """Copies the repository out of the S3 server, which ends with the demo; blobs are the same in any storage."""
