@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from velero_py_plugin import errors
 from velero_py_plugin.api import mover as mover_api
+from velero_py_plugin.cli.tags import parse_tags
 from velero_py_plugin.mover import backup, report, restore
 from velero_py_plugin.mover.password import read_password
 
@@ -54,7 +54,7 @@ def backup_command(
 
     def move(reporter: report.Reporter) -> mover_api.MoverResult:
         job = backup.BackupJob(
-            repository, read_password(password_file), source, source_name, _parse_tags(tags), prefer_parent
+            repository, read_password(password_file), source, source_name, parse_tags(tags), prefer_parent
         )
         return job.run(reporter)
 
@@ -81,13 +81,3 @@ def restore_command(repository: str, password_file: str, snapshot: str, target: 
         )
 
     sys.exit(report.run(move))
-
-
-def _parse_tags(tags: tuple[str, ...]) -> dict[str, str]:
-    parsed: dict[str, str] = {}
-    for tag in tags:
-        key, equals, value = tag.partition("=")
-        if not key or not equals:
-            raise errors.UsageError(f"the tag {tag!r} is not KEY=VALUE")
-        parsed[key] = value
-    return parsed

@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 from velero_py_plugin import errors, terminal
+from velero_py_plugin.cli.tags import parse_tags
 from velero_py_plugin.kopia import ids
 from velero_py_plugin.kopia import repository as kopia_repository
 from velero_py_plugin.kopia.blob import location
@@ -173,7 +174,7 @@ def backup(place: _Place, path: str, description: str, tags: tuple[str, ...], ou
     """Back a folder up; files unchanged since its last snapshot are not read again."""
     counters, canceled = progress.Progress(), threading.Event()
     source = snapshot_manifest.Source(socket.gethostname().lower(), getpass.getuser(), path)
-    labels = {f"tag:{key}": value for key, _, value in (tag.partition("=") for tag in tags)}  # as kopia's own CLI
+    labels = {f"tag:{key}": value for key, value in parse_tags(tags).items()}  # as kopia's own CLI
     with place.open() as repository, _cancelable(canceled):
         complete = [
             snapshot
@@ -289,7 +290,9 @@ def _show_status(repository: kopia_repository.Repository, output: str) -> None:
 
 
 def _snapshot_json(snapshot: snapshot_manifest.Snapshot) -> dict[str, Any]:
-    return {**snapshot.to_json(), "id": snapshot.manifest_id}
+    data = snapshot.to_json()
+    data["source"] = {key: _printable(value) for key, value in data["source"].items()}
+    return {**data, "id": snapshot.manifest_id, "rootEntry": _entry_json(snapshot.root_entry)}
 
 
 def _entry_json(entry: directory.DirectoryEntry) -> dict[str, Any]:

@@ -94,6 +94,8 @@ def run(move: Callable[[Reporter], mover_api.MoverResult]) -> mover_api.ExitCode
     except errors.Error as error:
         temporary = isinstance(error, errors.TemporaryError)
         reporter.result(mover_api.MoverResult("failed", reason=error.reason, message=str(error), temporary=temporary))
+        if isinstance(error, errors.UsageError):
+            return mover_api.ExitCode.USAGE
         return mover_api.ExitCode.TEMPORARY if temporary else mover_api.ExitCode.FAILED
     reporter.result(result)
     return mover_api.ExitCode.COMPLETED
