@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -226,6 +227,21 @@ def test_a_missing_pack_says_which_file_is_lost(mover: Run, volume: Path, tmp_pa
     result = ended(done)
     assert (done.code, result.reason) == (ExitCode.FAILED, "BlobMissing")
     assert "cannot be restored: Blob p" in result.message
+
+
+def test_a_store_that_does_not_answer_is_worth_another_try(
+    velero_py: Run, password_file: Path, volume: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "no-word-of-this"}.items():
+        monkeypatch.setenv(name, value)
+    with socket.socket() as unused:  # bound but not listening: a connection is refused
+        unused.bind(("127.0.0.1", 0))
+        url = f"s3://bucket/prefix?endpoint=http://127.0.0.1:{unused.getsockname()[1]}&region=us-east-1"
+        words = ("--password-file", password_file, "--source", volume, "--source-name", "app/data")
+        done = velero_py("mover", "backup", "--repository", url, *words)
+    result = ended(done)
+    assert (done.code, result.reason, result.temporary) == (ExitCode.TEMPORARY, "StorageUnavailable", True)
+    assert "no-word-of-this" not in done.out + done.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -162,6 +162,20 @@ def test_unknown_algorithms_are_refused_by_name(storage: MemoryStorage, key: byt
         load(storage)
 
 
+def test_a_repository_under_upgrade_does_not_open(storage: MemoryStorage, key: bytes) -> None:
+    lock = {"ownerID": "root@host", "creationTime": "2026-11-20T00:00:00Z", "ioDrainTimeout": 1_000_000_000}
+    write(storage, key, go_json.dumps({"format": {**PARAMETERS.to_json(), "upgradeLock": lock}}))
+    with pytest.raises(errors.RepositoryLockedError, match="being upgraded by 'root@host'"):
+        load(storage)
+
+
+def test_a_repository_that_requires_more_does_not_open(storage: MemoryStorage, key: bytes) -> None:
+    features = [{"feature": "quantum", "ifNotUnderstood": {"warn": False, "message": "Upgrade."}}]
+    write(storage, key, go_json.dumps({"format": {**PARAMETERS.to_json(), "requiredFeatures": features}}))
+    with pytest.raises(errors.UnsupportedFormatError, match="requires the feature 'quantum'"):
+        load(storage)
+
+
 @pytest.mark.parametrize("block", [b"", b"[]", b"{}", b'{"format":null}', b'{"format":[]}', b'{"format":{}}'])
 def test_a_damaged_block_is_refused(storage: MemoryStorage, key: bytes, block: bytes) -> None:
     write(storage, key, block)
