@@ -566,11 +566,16 @@ def others_files(tmp_path: Path) -> Path:
         os.chown(path, 4242, 4242, follow_symlinks=False)
     with open_in(FilesystemStorage(tmp_path / "repository", create=True)) as repository:
         back_up(repository, volume)
-    for found, _, files in os.walk(tmp_path / "repository"):
+    _publish(tmp_path / "repository")
+    return tmp_path / "repository"
+
+
+def _publish(folder: Path) -> None:
+    """Lets everybody read a repository."""
+    for found, _, files in os.walk(folder):
         os.chmod(found, 0o755)
         for name in files:
             os.chmod(f"{found}/{name}", 0o644)
-    return tmp_path / "repository"
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -588,6 +593,22 @@ def test_owners_that_cannot_be_set_are_counted(others_files: Path, target: Path,
     after = describe(target)
     assert after[b"./file"].data == b"data"
     assert {node.owner for name, node in after.items() if name != b"."} == {(65534, 65534)}
+
+
+@needs_root
+def test_folders_are_closed_after_what_is_in_them_is_finished(tmp_path: Path, target: Path) -> None:
+    inside = tmp_path / "volume" / "closed" / "inside"
+    inside.mkdir(parents=True)
+    inside.chmod(0o711)
+    (tmp_path / "volume" / "closed").chmod(0)
+    with open_in(FilesystemStorage(tmp_path / "repository", create=True)) as repository:
+        back_up(repository, tmp_path / "volume")
+    _publish(tmp_path / "repository")
+    target.mkdir()
+    os.chown(target, 65534, 65534)
+    assert run_unprivileged("restore", target, tmp_path / "repository") == {"files": 0, "attributes_not_restored": 3}
+    after = describe(target)
+    assert (after[b"./closed"].mode, after[b"./closed/inside"].mode) == (0, 0o711)
 
 
 @needs_root
