@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test unit interop check lint format proto bench peers lock image clean
+.PHONY: help demo test unit interop e2e check lint format proto bench peers lock image clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,13 +22,16 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml
 demo: $(VENV)/.installed ## back up, destroy and restore a volume through the real plugin; ARGS=--keep keeps the repository
 	@$(BIN)/velero-py demo $(ARGS)
 
-test: check unit interop ## set up and run every test this machine's peers allow (REQUIRE_PEERS=1: a missing peer fails)
+test: check unit interop e2e ## set up and run every test this machine's peers allow (REQUIRE_PEERS=1: a missing peer fails)
 
 unit: $(VENV)/.installed
 	$(BIN)/pytest tests/unit --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
 
 interop: $(VENV)/.installed peers
 	$(BIN)/pytest tests/interop $(ARGS)
+
+e2e: $(VENV)/.installed peers
+	$(BIN)/pytest tests/e2e $(ARGS)
 
 check: $(VENV)/.installed lint ## formatting, lint, layer contracts, types
 
