@@ -33,13 +33,13 @@ interop: $(VENV)/.installed peers
 e2e: $(VENV)/.installed peers
 	$(BIN)/pytest tests/e2e $(ARGS)
 
-check: $(VENV)/.installed lint ## formatting, lint, layer contracts, types
-
-lint: $(VENV)/.installed ## the same as check, without tests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+check: $(VENV)/.installed lint ## formatting, lint, layer contracts and types
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+lint: $(VENV)/.installed ## formatting and lint alone
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 
 format: $(VENV)/.installed ## rewrite the sources in the project's format
 	$(BIN)/ruff format .
@@ -51,15 +51,15 @@ proto: $(VENV)/.installed ## regenerate velero_py_plugin/_pb from proto/
 bench: $(VENV)/.installed peers ## speed and memory, side by side with kopia
 	$(BIN)/python -m tests.bench $(ARGS)
 
-peers: ## build the real peers (kopia, Velero's plugin client) where Go is present
+peers: ## build the real peers (kopia, Velero, Kubernetes' control plane) where Go is present
 	@tests/peers/build.sh
 
 lock: $(VENV)/.installed ## resolve the dependencies of pyproject.toml anew into the two lock files
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header --no-annotate --all-extras -c requirements.lock pyproject.toml -o requirements-dev.lock
 
-image: ## build the plugin and mover image (needs a container engine)
-	docker build --tag velero-py-plugin:dev .
+image: ## build the image of controller and movers (needs a container engine)
+	docker build --tag velero-py:dev .
 
 clean: ## remove everything that was generated
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
