@@ -26,6 +26,7 @@ _UPLOADS_IN_FLIGHT: Final = 2  # packs of some 20 MiB held in memory beside the 
 _INDEX_INTERVAL: Final = 600.0  # seconds after which uploaded packs are indexed although the session goes on
 _INDEX_ENTRIES: Final = 100_000  # the same by number, which bounds memory
 _CACHED_METADATA_PACKS: Final = 2
+_MANIFEST: Final = ord(ids.CONTENT_PREFIX_MANIFEST)
 
 
 @dataclasses.dataclass
@@ -233,7 +234,7 @@ class ContentManager:
         with self._lock:
             self._check_failure()
         with self._index_lock:
-            self._write_index()
+            self._write_index(with_manifests=True)
             if self._session is not None:
                 self._session.delete_marker(self._storage)
                 self._session = None
@@ -308,7 +309,7 @@ class ContentManager:
             full.buffer.clear()
             if due:
                 with self._index_lock:
-                    self._write_index()
+                    self._write_index(with_manifests=False)
         except BaseException as failure:
             # Kept for the writers and for flush, which raise it; a worker thread has nobody to raise it to.
             with self._lock:
@@ -317,10 +318,18 @@ class ContentManager:
         finally:
             self._upload_slots.release()
 
-    def _write_index(self) -> None:
-        """Indexes the contents of all uploaded packs; the caller holds the index lock."""
+    def _write_index(self, *, with_manifests: bool) -> None:
+        """Indexes the contents of all uploaded packs; the caller holds the index lock.
+
+        Manifests wait for ``flush``: one that is indexed on the way may be seen before the packs of what it names are
+        durable, or although they never will be.
+        """
         with self._lock:
-            entries, self._unindexed = self._unindexed, []
+            entries: list[Entry] = []
+            waiting: list[Entry] = []
+            for entry in self._unindexed:
+                (entries if with_manifests or entry.key[0] != _MANIFEST else waiting).append(entry)
+            self._unindexed = waiting
         if entries and self._session is not None:
             index = index_v2.build(entries)
             try:
