@@ -20,7 +20,7 @@ def test_velero_moves_its_snapshots_with_our_mover(velero_server: VeleroServer, 
     assert "velero.io/csi-pvc-backupper" in operations
     assert "velero-py-plugin.io/" not in operations
 
-    application.destroy()
+    application.delete_claim()
     restore = velero_server.restore(f"{name}-restore", name)
 
     assert ends_well(restore)

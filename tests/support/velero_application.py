@@ -63,15 +63,20 @@ class Application:
         """What in the claim's volume is not as it was."""
         return compare_trees(self.original, self.volume(namespace=namespace))
 
-    def destroy(self) -> None:
-        """Deletes the claim and the namespace; the storage removes the volume."""
+    def delete_claim(self) -> None:
+        """Deletes the claim; the storage removes the volume."""
         kube, volume = self._server.kube, self.volume()
-        # One after the other: a namespace that still finds the claim in it looks again only after eight seconds.
         kube.delete(PVC, CLAIM, self.namespace)
         wait_until(lambda: is_gone(lambda: kube.get(PVC, CLAIM, self.namespace)), f"{self.namespace}/{CLAIM} gone")
+        wait_until(lambda: not volume.exists(), f"the folder of the volume of {self.namespace}/{CLAIM} gone")
+
+    def destroy(self) -> None:
+        """Deletes everything there is of it but what the storage keeps."""
+        # The claim first: a namespace that still finds it looks again only after eight seconds.
+        self.delete_claim()
+        kube = self._server.kube
         kube.delete(NAMESPACE, self.namespace)
         wait_until(lambda: is_gone(lambda: kube.get(NAMESPACE, self.namespace)), f"namespace {self.namespace} gone")
-        wait_until(lambda: not volume.exists(), f"the folder of the volume of {self.namespace}/{CLAIM} gone")
 
     def _is_bound(self, claim: str) -> bool:
         found = self._server.kube.get(PVC, claim, self.namespace)
