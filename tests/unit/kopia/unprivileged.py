@@ -13,6 +13,7 @@ from typing import Any
 from tests.unit.kopia.sample import SOURCE, open_in
 from velero_py_plugin import errors
 from velero_py_plugin.kopia.blob.filesystem import FilesystemStorage
+from velero_py_plugin.kopia.blob.storage import Storage
 from velero_py_plugin.kopia.snapshot import restore, snapshot_manifest, upload
 from velero_py_plugin.kopia.snapshot.restore_target import RestoreTarget
 from velero_py_plugin.testing.memory_storage import MemoryStorage
@@ -31,9 +32,7 @@ def run_unprivileged(action: str, folder: Path, repository: Path | None = None) 
     Returns:
         What the action printed.
     """
-    for path in [folder, *folder.parents][1:]:  # pytest's own folders are closed to others
-        if path.stat().st_uid == os.getuid() and "pytest" in str(path):
-            path.chmod(path.stat().st_mode | 0o011)
+    folder.parent.chmod(0o755)
     arguments = [sys.executable, "-W", "error", "-m", __name__, action, str(folder), str(repository or "")]
     done = subprocess.run(arguments, check=True, capture_output=True, timeout=60, cwd=Path(__file__).parents[3])
     result: dict[str, Any] = json.loads(done.stdout)
@@ -53,8 +52,9 @@ def _upload(folder: str) -> dict[str, Any]:
     return result
 
 
-def _restore(folder: str, repository: str) -> dict[str, Any]:
-    with open_in(FilesystemStorage(repository)) as opened:
+def restore_latest(storage: Storage, folder: str) -> dict[str, Any]:
+    """Restores the latest snapshot of a repository and tells how that went."""
+    with open_in(storage) as opened:
         snapshot = snapshot_manifest.find_snapshot(opened.manifests, "latest")
         try:
             target = RestoreTarget(folder)
@@ -64,10 +64,22 @@ def _restore(folder: str, repository: str) -> dict[str, Any]:
     return {"files": result.files, "attributes_not_restored": result.attributes_not_restored}
 
 
-if __name__ == "__main__":
+def _main(action: str, path: str, repository: str) -> None:
+    storage = MemoryStorage()
+    if repository:
+        stored = FilesystemStorage(repository)
+        for blob in stored.list():
+            storage.put(blob.blob_id, stored.get(blob.blob_id))
+    # Nobody else may enter the folders above; what is below is reached from here.
+    parent, folder = os.path.split(path)
+    os.chdir(parent)
     if os.geteuid() == 0:
         futures.ThreadPoolExecutor().shutdown()  # loads its module, which nobody may not be allowed to read
         os.setgroups([])
         os.setgid(_NOBODY)
         os.setuid(_NOBODY)
-    json.dump(_upload(sys.argv[2]) if sys.argv[1] == "upload" else _restore(sys.argv[2], sys.argv[3]), sys.stdout)
+    json.dump(_upload(folder) if action == "upload" else restore_latest(storage, folder), sys.stdout)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

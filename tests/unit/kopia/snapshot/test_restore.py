@@ -485,8 +485,9 @@ def test_a_full_disk_is_said(repository: Repository, folder: Path, small_disk: P
 _WITH_LIMIT = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-from tests.unit.kopia.unprivileged import _restore
-print(_restore(sys.argv[1], sys.argv[2])["message"])
+from tests.unit.kopia.unprivileged import restore_latest
+from velero_py_plugin.kopia.blob.filesystem import FilesystemStorage
+print(restore_latest(FilesystemStorage(sys.argv[2]), sys.argv[1])["message"])
 """
 
 
@@ -566,16 +567,7 @@ def others_files(tmp_path: Path) -> Path:
         os.chown(path, 4242, 4242, follow_symlinks=False)
     with open_in(FilesystemStorage(tmp_path / "repository", create=True)) as repository:
         back_up(repository, volume)
-    _publish(tmp_path / "repository")
     return tmp_path / "repository"
-
-
-def _publish(folder: Path) -> None:
-    """Lets everybody read a repository."""
-    for found, _, files in os.walk(folder):
-        os.chmod(found, 0o755)
-        for name in files:
-            os.chmod(f"{found}/{name}", 0o644)
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -603,7 +595,6 @@ def test_folders_are_closed_after_what_is_in_them_is_finished(tmp_path: Path, ta
     (tmp_path / "volume" / "closed").chmod(0)
     with open_in(FilesystemStorage(tmp_path / "repository", create=True)) as repository:
         back_up(repository, tmp_path / "volume")
-    _publish(tmp_path / "repository")
     target.mkdir()
     os.chown(target, 65534, 65534)
     assert run_unprivileged("restore", target, tmp_path / "repository") == {"files": 0, "attributes_not_restored": 3}
