@@ -52,7 +52,7 @@ class RestoreJob:
             files=result.files,
             seconds=round(time.monotonic() - started, 3),
             message=(
-                f"{result.attributes_not_restored} owners, modes or times could not be restored for want of privilege"
+                f"{result.attributes_not_restored} owners, modes, times or names could not be restored as they were"
                 if result.attributes_not_restored
                 else ""
             ),

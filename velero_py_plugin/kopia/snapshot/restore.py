@@ -8,6 +8,7 @@ Directories get their attributes last, deepest first, because writing into them 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import threading
 from collections import defaultdict
@@ -24,6 +25,8 @@ from velero_py_plugin.kopia.snapshot.restore_target import RestoreTarget
 
 _PLAN_BYTES: Final = 32 << 20  # contents planned together
 _PLAN_PARTS: Final = 2048
+_REPLACEMENT: Final = "\ufffd"
+_LONGEST_STEM: Final = 48  # letters, so that no file system finds the name with its number too long
 _RANGES_IN_FLIGHT: Final = 6  # of at most 8 MiB, or one content
 
 
@@ -55,7 +58,7 @@ class RestoreResult:
         directories: Directories made, the root included.
         symlinks: Links made.
         bytes_written: Bytes of file data.
-        attributes_not_restored: Owners, modes and times that could not be set for want of privilege.
+        attributes_not_restored: Owners, modes and times that could not be set for want of privilege, and changed names.
     """
 
     files: int
@@ -151,9 +154,7 @@ class Restorer:
             for child in directory.read_directory(self._repository.objects, entry.object_id):
                 self._check()
                 if child.name in names:
-                    raise errors.CorruptRepositoryError(
-                        f"the directory {path or '/'!r} has the name {child.name!r} twice"
-                    )
+                    child.name = self._distinct_name(child.name, names, path)
                 names.add(child.name)
                 child_path = f"{path}/{child.name}" if path else child.name
                 if child.type == directory.DIRECTORY:
@@ -161,6 +162,23 @@ class Restorer:
                 else:
                     self._counts[child.type] += 1
                     self._want(child_path, child, pool)
+
+    def _distinct_name(self, name: str, taken: set[str], path: str) -> str:
+        """Finds another name for an entry whose own is taken.
+
+        kopia stores a replacement character for every byte of a name that is not UTF-8, so that two names may become
+        one. The data is worth more than the name; any other name that occurs twice is an attack or damage.
+        """
+        if _REPLACEMENT not in name:
+            raise errors.CorruptRepositoryError(f"the directory {path or '/'!r} has the name {name!r} twice")
+        stem = name[:_LONGEST_STEM]
+        distinct = next(
+            other for number in itertools.count(2) if (other := f"{stem}{_REPLACEMENT}~{number}") not in taken
+        )
+        self._target.count_lost_attribute(
+            f"the name {name!r} below {path or '/'!r} is there twice; one became {distinct!r}"
+        )
+        return distinct
 
     def _want(self, path: str, entry: DirectoryEntry, pool: futures.ThreadPoolExecutor) -> None:
         """Notes the contents of a file or link, and has them read when enough have come together."""

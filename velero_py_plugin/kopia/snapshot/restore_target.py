@@ -148,6 +148,14 @@ class RestoreTarget:
         except OSError as error:
             raise self.error(path, error) from error
 
+    def count_lost_attribute(self, what: str) -> None:
+        """Counts something about an entry that could not be restored, and logs the first."""
+        with self._lock:
+            self.attributes_not_restored += 1
+            first = self.attributes_not_restored == 1
+        if first:
+            _LOG.warning("%s; further ones are only counted", what)
+
     def _make_way(self, path: str) -> None:
         if self._overwrite:
             try:
@@ -172,15 +180,9 @@ class RestoreTarget:
                 raise
             # Only root may give files away, only the owner change modes; a volume's own folder may be neither's. The
             # data is there; the loss is counted and reported, never silent.
-            with self._lock:
-                self.attributes_not_restored += 1
-                first = self.attributes_not_restored == 1
-            if first:
-                _LOG.warning(
-                    "an owner, mode or time of %r cannot be restored (%s); further ones are only counted",
-                    path or self._folder,
-                    error,
-                )
+            self.count_lost_attribute(
+                f"an owner, mode or time of {path or self._folder!r} cannot be restored ({error})"
+            )
 
 
 def _data_runs(data: bytes) -> list[tuple[int, int]]:

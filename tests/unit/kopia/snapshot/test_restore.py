@@ -302,6 +302,15 @@ def test_hostile_names_are_refused(repository: Repository, target: Path, name: s
     assert os.listdir(target) == []
 
 
+def test_names_that_kopia_made_equal_are_told_apart(repository: Repository, target: Path) -> None:
+    # What kopia stores for the names b"x\xfe" and b"x\xff", twice, beside one that is really called so.
+    entries = [file_entry(repository, "x\ufffd", data) for data in (b"first", b"second", b"third")]
+    result = put_back(repository, folder_of(repository, *entries), target)
+    assert sorted(path.read_bytes() for path in target.iterdir()) == [b"first", b"second", b"third"]
+    assert (target / "x\ufffd").exists()
+    assert (result.files, result.attributes_not_restored) == (3, 2)
+
+
 @pytest.mark.parametrize("second", ["f", "d", "s"])
 def test_a_name_that_occurs_twice_is_refused(repository: Repository, target: Path, second: str) -> None:
     outside = target.parent / "outside"
