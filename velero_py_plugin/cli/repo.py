@@ -225,7 +225,7 @@ def restore_command(
     )
     if result.attributes_not_restored:
         click.echo(
-            f"warning: {result.attributes_not_restored} owners, modes, times or names could not be restored as they were",
+            f"warning: {result.attributes_not_restored} owners, modes, times or names are not as they were",
             err=True,
         )
 
