@@ -57,6 +57,7 @@ _POLL_SECONDS: Final = 0.25
 _PREFIX: Final = "backups-of-the-tests"
 _CONTROLLER_GRACE_SECONDS: Final = 40.0  # it gives its movers 30 to end in good order
 _DEPLOYMENT: Final = ResourceType("apps", "v1", "deployments", "Deployment")
+_REPORTED: Final = (BACKUP_STORAGE_LOCATION, BACKUP, RESTORE, DATA_UPLOAD, DATA_DOWNLOAD, BACKUP_REPOSITORY)
 # Kubernetes' controllers that act on what Velero, the CSI driver and the tests make.
 _CONTROLLERS: Final = (
     "garbage-collector-controller",
@@ -186,6 +187,7 @@ class VeleroServer:
             "PATH": os.defpath,
             "KUBECONFIG": str(self.kubeconfig),
             "VELERO_NAMESPACE": VELERO_NAMESPACE,
+            "AWS_EC2_METADATA_DISABLED": "true",
         }
 
     def log_position(self) -> int:
@@ -205,10 +207,12 @@ class VeleroServer:
 
     def objects(self) -> Iterator[str]:
         """Says of each object of Velero's how it does, for the report of a failure."""
-        for resource in (BACKUP, RESTORE, DATA_UPLOAD, DATA_DOWNLOAD, BACKUP_REPOSITORY):
+        for resource in _REPORTED:
             for item in self.kube.list(resource, VELERO_NAMESPACE):
                 status = item.get("status") or {}
-                words = [str(status[key]) for key in ("phase", "errors", "message") if key in status]
+                words = [
+                    str(status[key]) for key in ("phase", "errors", "validationErrors", "message") if key in status
+                ]
                 yield f"{resource.kind} {item['metadata']['name']}: {', '.join(words)}"
 
     # How it is put together
@@ -318,14 +322,17 @@ class VeleroServer:
             "--item-operation-sync-frequency=1s",
             "--default-item-operation-timeout=5m",
             "--resource-timeout=1m",
-            "--store-validation-frequency=10s",
             "--metrics-address=127.0.0.1:0",
             "--profiler-address=127.0.0.1:0",
             "--log-level=debug",
             "--log-format=json",
         ]
+        # Velero empties and rewrites the file with the location's credentials whenever it starts the plugin that reads
+        # it (v1.18.3 internal/credentials/file_store.go); at such a moment another one finds no keys. These come first.
+        keys = {"AWS_ACCESS_KEY_ID": self.s3.access_key, "AWS_SECRET_ACCESS_KEY": self.s3.secret_key}
+        environ = self.environ("velero") | keys
         process = stack.enter_context(
-            Process(self._logs / "velero.log", command, environ=self.environ("velero"), cwd=self.folder / "velero")
+            Process(self._logs / "velero.log", command, environ=environ, cwd=self.folder / "velero")
         )
 
         def available() -> bool:
